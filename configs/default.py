@@ -1,0 +1,69 @@
+"""Every field once, with unit and range. The other configs start from these values and change what differs."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The default configuration: a small VP model on 64 x 64 pictures."""
+    config = ConfigDict()
+
+    config.seed = 0  # the randomness of training and, if --seed is not given, of edits and samples
+    config.weights = ""  # model to use: a .safetensors file, a training folder, or a bundled model's name
+
+    config.data = data = ConfigDict()
+    data.source = "landscapes"  # what `--mode prepare` makes
+    data.dir = "~/tensorflow_datasets"  # folder that holds the prepared data sets
+    data.image_size = 64  # pixels, height and width
+    data.random_flip = True  # mirror half of the training pictures left to right
+
+    config.sde = sde = ConfigDict()
+    sde.name = "vp"  # vp, subvp, ve, discrete_vp; the other fields are those of that class in sdedit_jax/sdes.py
+    sde.beta_min = 0.1
+    sde.beta_max = 20.0
+
+    config.model = model = ConfigDict()
+    model.name = "ncsnpp"  # ncsnpp or ddpm; the other fields are those of that class in sdedit_jax/models
+    model.channels = 64  # channels of the first level
+    model.channel_mults = (1, 2, 2)  # one per level; every level but the last halves the resolution
+    model.num_res_blocks = 2  # residual blocks a level on the way down, one more on the way up
+    model.attention_levels = (2,)  # levels with self-attention, 0 = full resolution
+    model.patch_size = 1  # space-to-depth at the input: 2 makes the network four times cheaper
+    model.dropout = 0.0  # probability in [0, 1)
+
+    config.preconditioning = preconditioning = ConfigDict()
+    preconditioning.name = "none"  # none, or edm (VE only; Karras et al. 2022)
+    preconditioning.sigma_data = 0.5  # standard deviation of the pictures in [-1, 1]
+
+    config.training = training = ConfigDict()
+    training.num_steps = 100_000  # optimizer steps
+    training.batch_size = 32  # pictures a step, over all devices
+    training.learning_rate = 2e-4  # Adam
+    training.adam_b2 = 0.999  # decay of Adam's second moment
+    training.warmup_steps = 1000  # steps over which the learning rate rises linearly from 0
+    training.grad_clip = 1.0  # largest global norm of the gradient
+    training.ema_decay = 0.999  # of the averaged parameters, reached by min(decay, (1 + step) / (10 + step))
+    training.weighting = "noise"  # noise, likelihood, edm: the factor of |eps - z|^2
+    training.reduction = "mean"  # mean, or half_sum over the values of an image
+    training.times = ConfigDict({"name": "uniform", "t_min": 1e-5})  # or log_normal with mean and std of log sigma/alpha
+    training.log_every = 50  # steps between lines in metrics.jsonl
+    training.checkpoint_every = 500  # steps between checkpoints
+    training.sample_every = 1000  # steps between grids of edits, with the validation loss
+    training.num_validation = 64  # held-out pictures for the validation loss
+
+    config.solver = solver = ConfigDict()
+    solver.name = "ancestral"  # euler_maruyama, ancestral, reverse_diffusion, probability_flow, predictor_corrector
+    solver.variance = "small"  # the other fields are those of that class in sdedit_jax/solvers.py
+
+    config.editing = editing = ConfigDict()
+    editing.guide = ""  # picture or folder to edit; empty: the shipped examples
+    editing.mask = ""  # picture or folder, white = may change; empty: everything may
+    editing.t0 = 0.5  # (0, 1]: 0 keeps the guide, 1 ignores it
+    editing.num_steps = 500  # solver steps a repeat, from t0 to 0, whatever t0 is
+    editing.num_repeats = 1  # repeats, each from the result of the one before
+    editing.num_samples = 4  # candidates for each guide
+
+    config.sampling = sampling = ConfigDict()
+    sampling.num_steps = 1000  # solver steps from pure noise to a picture
+    sampling.num_samples = 16  # pictures
+
+    return config

@@ -1,0 +1,43 @@
+"""SDEdit in JAX and Flax: guided image synthesis and editing with diffusion SDEs (Meng et al. 2022, arXiv:2108.01073).
+
+The public names are imported when first used, so that `import sdedit_jax` is instant.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Ancestral": "solvers",
+    "DiscreteVPSDE": "sdes",
+    "EulerMaruyama": "solvers",
+    "Langevin": "solvers",
+    "PredictorCorrector": "solvers",
+    "ProbabilityFlow": "solvers",
+    "ReverseDiffusion": "solvers",
+    "SubVPSDE": "sdes",
+    "VESDE": "sdes",
+    "VPSDE": "sdes",
+    "load_image": "images",
+    "load_mask": "images",
+    "load_model": "build",
+    "pmap_batch": "parallel",
+    "sample": "sampling",
+    "save_image": "images",
+    "sdedit": "editing",
+    "sdedit_stream": "editing",
+    "simulate_strokes": "strokes",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'sdedit_jax' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"sdedit_jax.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,31 @@
+"""Where SDE and network meet: noise prediction, score and denoised estimate are one function in three scalings."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from sdedit_jax.sdes import SDE, expand
+
+
+def noise_prediction(
+    model: nn.Module, params: Any, sde: SDE, x: jax.Array, t: jax.Array, *, key_dropout: jax.Array | None = None
+) -> jax.Array:
+    """eps (B, H, W, C), the network's guess of the noise z in x = alpha x_0 + sigma z. `t`: () or (B,).
+
+    With `key_dropout` the network is in training mode.
+    """
+    noise_label = jnp.broadcast_to(sde.noise_label(t), x.shape[:1])
+    rngs = None if key_dropout is None else {"dropout": key_dropout}
+    return model.apply({"params": params}, x, noise_label, train=key_dropout is not None, rngs=rngs)
+
+
+def score(model: nn.Module, params: Any, sde: SDE, x: jax.Array, t: jax.Array) -> jax.Array:
+    """The gradient of log p_t at x: -eps / sigma(t). Undefined at t = 0."""
+    return -noise_prediction(model, params, sde, x, t) / expand(sde.sigma(t), x)
+
+
+def denoise(model: nn.Module, params: Any, sde: SDE, x: jax.Array, t: jax.Array) -> jax.Array:
+    """x0_hat (B, H, W, C) = E[x_0 | x_t = x], Tweedie's formula."""
+    return sde.denoise(x, score(model, params, sde, x, t), t)

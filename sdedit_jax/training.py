@@ -1,0 +1,242 @@
+"""Training a score model: a pure step and a dull loop.
+
+The step knows no files and the loop no mathematics. The average of the parameters (EMA) lives in the state, and `sdedit`
+is called on it at intervals as on any other model.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from tqdm import tqdm
+
+from sdedit_jax.build import init_params
+from sdedit_jax.checkpoints import Checkpointer
+from sdedit_jax.images import save_image
+from sdedit_jax.losses import DenoisingScoreMatching
+from sdedit_jax.sheets import contact_sheet
+
+
+class TrainState(struct.PyTreeNode):
+    """All that changes during training; what a checkpoint holds."""
+
+    step: jax.Array
+    params: Any
+    ema_params: Any
+    opt_state: optax.OptState
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot go on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long, and how often what; all in optimizer steps. What happens at intervals happens after the last step too."""
+
+    num_steps: int
+    log_every: int
+    checkpoint_every: int
+    sample_every: int
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether what happens `every` so many steps happens after `step` of them."""
+        return step % every == 0 or step == self.num_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """What a run is watched by: held-out pictures and guides (B, H, W, C) in [-1, 1], and how the guides are edited.
+
+    `edit` is (params, key, x_guide) -> x_edit: `sdedit` with its settings bound.
+    """
+
+    x0: np.ndarray
+    x_guide: np.ndarray
+    edit: Callable[[Any, jax.Array, jax.Array], jax.Array]
+
+
+def init_state(
+    key: jax.Array, loss_fn: DenoisingScoreMatching, tx: optax.GradientTransformation, image_size: int
+) -> TrainState:
+    """The state before the first step."""
+    params = init_params(loss_fn.model, key, image_size)
+    return TrainState(jnp.zeros((), jnp.int32), params, params, tx.init(params))
+
+
+def train_step(
+    state: TrainState,
+    key: jax.Array,
+    x0: jax.Array,
+    *,
+    loss_fn: DenoisingScoreMatching,
+    tx: optax.GradientTransformation,
+    ema_decay: float,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """The state after one optimizer step on pictures x0 (B, H, W, C), and its `loss` and `grad_norm`.
+
+    `key` is the run's; the step folds its own number in, so a resumed run draws what an uninterrupted one would have.
+    """
+    loss, grads = jax.value_and_grad(loss_fn)(state.params, jax.random.fold_in(key, state.step), x0)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    # The average starts as a short one, or the random initial parameters would stay in it for long.
+    decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+    ema_params = optax.incremental_update(params, state.ema_params, 1.0 - decay)
+    return TrainState(state.step + 1, params, ema_params, opt_state), {
+        "loss": loss,
+        "grad_norm": optax.global_norm(grads),
+    }
+
+
+def validation_loss(loss_fn: DenoisingScoreMatching, params: Any, x0: jax.Array, num_levels: int = 8) -> jax.Array:
+    """(num_levels,) mean losses of held-out pictures x0 (B, H, W, C) at evenly spaced times, the least noise first.
+
+    Noise and times are the same at every call, so that two calls differ by the parameters alone.
+    """
+
+    def at_time(time_and_key):
+        t, key = time_and_key
+        z = jax.random.normal(key, x0.shape, x0.dtype)
+        return loss_fn.per_image(params, x0, jnp.full(x0.shape[:1], t), z).mean()
+
+    times = (jnp.arange(num_levels) + 0.5) / num_levels
+    return jax.lax.map(at_time, (times, jax.random.split(jax.random.key(0), num_levels)))
+
+
+def train(
+    workdir: Path,
+    *,
+    loss_fn: DenoisingScoreMatching,
+    tx: optax.GradientTransformation,
+    ema_decay: float,
+    schedule: Schedule,
+    seed: int,
+    batches_from: Callable[[int], Iterator[np.ndarray]],
+    held_out: HeldOut,
+) -> TrainState:
+    """The state after `schedule.num_steps` steps, going on from the newest checkpoint in `workdir` if there is one.
+
+    Writes `metrics.jsonl`, `checkpoints/` and `edits/step_*.png` there.
+
+    Args:
+        workdir: the run's folder.
+        loss_fn: model, SDE and loss.
+        tx: the optimizer.
+        ema_decay: of the averaged parameters.
+        schedule: number of steps and intervals.
+        seed: of the initial parameters and of the noise.
+        batches_from: step -> the batches (B, H, W, C) from that step on; the same ones whenever it is asked.
+        held_out: what validation loss and edits are made of.
+
+    Raises:
+        TrainingError: when the loss is not finite; such a state is never saved.
+    """
+    key_init, key_train = jax.random.split(jax.random.key(seed))
+    mesh = Mesh(np.array(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
+    replicated, batched = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+
+    def initial(key):
+        return init_state(key, loss_fn, tx, held_out.x0.shape[1])
+
+    @jax.jit(donate_argnums=0)
+    def step_fn(state, x0):
+        return train_step(state, key_train, x0, loss_fn=loss_fn, tx=tx, ema_decay=ema_decay)
+
+    with Checkpointer(workdir) as checkpointer:
+        if checkpointer.latest_step() is None:
+            state = jax.jit(initial, out_shardings=replicated)(key_init)
+        else:
+            state = checkpointer.restore(_on(replicated, jax.eval_shape(initial, key_init)))
+        first_step = int(state.step)
+        log = _Log(workdir / "metrics.jsonl", first_step)
+        look = _Look(workdir / "edits", loss_fn, held_out, seed)
+        batches = batches_from(first_step)
+        for step in (bar := tqdm(range(first_step + 1, schedule.num_steps + 1), initial=first_step, unit="step")):
+            x0 = jax.make_array_from_process_local_data(batched, next(batches))
+            state, metrics = step_fn(state, x0)
+            log.add(metrics, x0.shape[0])
+            if schedule.due(step, schedule.log_every):
+                bar.set_postfix(log.write_means(step))
+            if schedule.due(step, schedule.checkpoint_every):
+                log.check_finite(step)
+                checkpointer.save(step, state)
+            if schedule.due(step, schedule.sample_every):
+                log.write({"step": step, **look(step, state.ema_params)})
+    return state
+
+
+class _Look:
+    """Validation loss and edits of the averaged parameters, at intervals."""
+
+    def __init__(self, folder: Path, loss_fn: DenoisingScoreMatching, held_out: HeldOut, seed: int):
+        self._folder, self._held_out, self._seed = folder, held_out, seed
+        self._validate = jax.jit(lambda params, x0: validation_loss(loss_fn, params, x0))
+
+    def __call__(self, step: int, params: Any) -> dict[str, Any]:
+        by_level = np.asarray(self._validate(params, self._held_out.x0))
+        x_guide = self._held_out.x_guide
+        x_edit = self._held_out.edit(params, jax.random.key(self._seed), x_guide)
+        rows = [list(x_guide), list(np.asarray(x_edit))]
+        captions = [["guide"] * len(x_guide), ["edit"] * len(x_guide)]
+        save_image(self._folder / f"step_{step:07d}.png", contact_sheet(rows, captions))
+        return {"validation_loss": float(by_level.mean()), "validation_loss_by_level": by_level.tolist()}
+
+
+class _Log:
+    """`metrics.jsonl`, one JSON object a line, and the means over the steps since the last of them."""
+
+    def __init__(self, path: Path, step: int):
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        # What came after the checkpoint is done, and logged, again.
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        self._restart()
+
+    def _restart(self) -> None:
+        self._metrics: list[dict[str, jax.Array]] = []
+        self._num_images = 0
+        self._start = time.perf_counter()
+
+    def add(self, metrics: dict[str, jax.Array], num_images: int) -> None:
+        """One step's metrics, which may still be being computed."""
+        self._metrics.append(metrics)
+        self._num_images += num_images
+
+    def check_finite(self, step: int) -> None:
+        """Raises TrainingError if the last loss is not finite."""
+        if self._metrics and not np.isfinite(loss := float(self._metrics[-1]["loss"])):
+            raise TrainingError(
+                f"The loss is {loss} at step {step}, and that state was not saved. The last checkpoint is intact: go on "
+                "from it with a lower --config.training.learning_rate or --config.training.grad_clip."
+            )
+
+    def write_means(self, step: int) -> dict[str, str]:
+        """Writes the row of this interval and returns what the bar shows of it."""
+        self.check_finite(step)
+        means = {name: float(np.mean([metrics[name] for metrics in self._metrics])) for name in self._metrics[0]}
+        row = {"step": step, **means, "images_per_second": self._num_images / (time.perf_counter() - self._start)}
+        self.write(row)
+        return {name: f"{row[name]:.4g}" for name in ("loss", "images_per_second")}
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Appends `row` and starts a new interval."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self._restart()
+
+
+def _on(sharding: NamedSharding, shapes: Any) -> Any:
+    """`shapes`, a tree of `jax.ShapeDtypeStruct`, with a place for each array."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes)

@@ -1,0 +1,43 @@
+"""Package metadata, dependencies and extras of sdedit_jax."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100"],
+    "dev": ["ruff>=0.14,<0.16", "pyright>=1.1.400"],
+}
+
+setup(
+    name="sdedit_jax",
+    version="0.1.0",
+    description="Guided image synthesis and editing with diffusion SDEs (SDEdit) in JAX and Flax.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    # The configs live beside the package, where users read and copy them; a wheel carries them inside it.
+    packages=[*find_packages(include=["sdedit_jax", "sdedit_jax.*"]), "sdedit_jax.configs"],
+    package_dir={"sdedit_jax.configs": "configs"},
+    package_data={"sdedit_jax": ["assets/**/*"]},
+    install_requires=[
+        "jax>=0.10,<0.13",
+        "flax>=0.12,<0.13",
+        "optax>=0.2.5,<0.3",
+        "orbax-checkpoint>=0.12.3,<1.0",
+        "tensorflow-datasets>=4.9.9,<4.10",
+        "importlib_resources>=6.0",  # imported, not declared, by tensorflow-datasets 4.9
+        "array-record>=0.8",
+        "grain>=0.2.12,<0.3",
+        "numpy>=2.0",
+        "ml_collections>=1.0",
+        "absl-py>=2.1",
+        "pillow>=11.0",
+        "safetensors>=0.5",
+        "tqdm>=4.66",
+    ],
+    extras_require=EXTRAS | {"all": sorted({name for names in EXTRAS.values() for name in names})},
+    entry_points={"console_scripts": ["sdedit = sdedit_jax.cli:main"]},
+)

@@ -1,0 +1,23 @@
+"""Strict JAX settings and the fixtures that every test shares."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Deterministic compilation is shared between test processes and runs; nearly all of the suite's time is compilation.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/sdedit_jax/tests"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+import itertools
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture
+def new_key():
+    """A function that returns a fresh, never used key at each call."""
+    counter = itertools.count(20220101)
+    return lambda: jax.random.key(next(counter))
