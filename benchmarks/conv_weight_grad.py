@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from sdedit_jax.models import EDMPreconditioned, NCSNpp, convolution
 
-NUM_ROUNDS = 5
+NUM_ROUNDS = 9
 BATCH_SIZE, IMAGE_SIZE = 16, 64
 
 

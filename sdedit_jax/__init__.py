@@ -21,7 +21,7 @@ _PUBLIC = {
     "VPSDE": "sdes",
     "load_image": "images",
     "load_mask": "images",
-    "load_model": "build",
+    "load_model": "weights",
     "pmap_batch": "parallel",
     "sample": "sampling",
     "save_image": "images",
@@ -36,7 +36,8 @@ __all__ = list(_PUBLIC)
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'sdedit_jax' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"sdedit_jax.{_PUBLIC[name]}"), name)
+    module = importlib.import_module(f"sdedit_jax.{_PUBLIC[name]}")
+    return getattr(module, "load" if name == "load_model" else name)
 
 
 def __dir__() -> list[str]:

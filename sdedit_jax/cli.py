@@ -83,7 +83,7 @@ def sample(config: ConfigDict, out: Path) -> None:
     from sdedit_jax.build import build_solver
     from sdedit_jax.parallel import pmap_batch
 
-    size = loaded.config["data"]["image_size"]
+    size = loaded.image_size
     draw = functools.partial(
         sdedit_jax.sample,
         image_shape=(size, size, 3),
@@ -197,7 +197,7 @@ def _edit_one(
     from sdedit_jax import keys
 
     settings, multiple = config.editing, loaded.model.downsampling_factor
-    size = loaded.config["data"]["image_size"]
+    size = loaded.image_size
     x_fitted = images.fit_to_model(x_guide, size, multiple)
     mask_fitted = images.fit_mask_to_model(mask, size, multiple)
     # A candidate's noise depends on the seed and its number alone: a guide gives the same pictures in any folder.

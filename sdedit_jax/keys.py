@@ -19,10 +19,10 @@ def per_image(key: jax.Array, batch_size: int) -> jax.Array:
 
 
 def split(key: jax.Array, num: int = 2) -> jax.Array:
-    """(num,) or (num, B) keys: `jax.random.split`, for each image's key if there is one per image."""
+    """(num,) or (num, B) new keys: from one key, or for each image from its own."""
     if key.ndim == 0:
         return jax.random.split(key, num)
-    return jax.vmap(lambda k: jax.random.split(k, num), out_axes=1)(key)
+    return jax.vmap(lambda i: jax.vmap(lambda k: jax.random.fold_in(k, i))(key))(jnp.arange(num))
 
 
 def normal(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:

@@ -5,6 +5,7 @@ large as the image. Here it is nine matrix products, one for each tap of the ker
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -52,15 +53,24 @@ _convolve_by_taps.defvjp(_forward, _backward)
 
 def _kernel_gradient(x: jax.Array, dy: jax.Array, *, size: tuple[int, ...], stride: int, padding: Padding) -> jax.Array:
     """(h, w, C, D): for every tap, the product of what it saw with what came of it, summed over batch and pixels."""
-    B, H, W, _ = dy.shape
+    B, H, W, D = dy.shape
     x = jnp.pad(x, ((0, 0), padding, padding, (0, 0)))
+    # About a thousand pixels at a time: the copy of them that each tap needs then stays in the cache.
+    slab = math.gcd(B, max(1, 1024 // (H * W)))
 
-    def tap(i: int, j: int) -> jax.Array:
-        end = (B, i + stride * (H - 1) + 1, j + stride * (W - 1) + 1, x.shape[-1])
-        seen = lax.slice(x, (0, i, j, 0), end, (1, stride, stride, 1))
-        return jnp.einsum("bhwc,bhwd->cd", seen, dy)
+    def add_slab(kernel_gradient: jax.Array, slabs: tuple[jax.Array, jax.Array]):
+        x, dy = slabs
 
-    return jnp.stack([jnp.stack([tap(i, j) for j in range(size[1])]) for i in range(size[0])])
+        def tap(i: int, j: int) -> jax.Array:
+            end = (slab, i + stride * (H - 1) + 1, j + stride * (W - 1) + 1, x.shape[-1])
+            seen = lax.slice(x, (0, i, j, 0), end, (1, stride, stride, 1))
+            return jnp.einsum("bhwc,bhwd->cd", seen, dy, preferred_element_type=jnp.float32)
+
+        return kernel_gradient + jnp.stack([jnp.stack([tap(i, j) for j in range(size[1])]) for i in range(size[0])]), None
+
+    slabs = (x.reshape(B // slab, slab, *x.shape[1:]), dy.reshape(B // slab, slab, H, W, D))
+    kernel_gradient, _ = lax.scan(add_slab, jnp.zeros((*size, x.shape[-1], D)), slabs)
+    return kernel_gradient.astype(x.dtype)
 
 
 class Conv(nn.Module):

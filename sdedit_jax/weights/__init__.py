@@ -3,46 +3,64 @@
 import dataclasses
 import importlib.resources
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import flax.linen as nn
+
+from sdedit_jax import build
+from sdedit_jax.sdes import SDE
 from sdedit_jax.weights import native
 from sdedit_jax.weights.native import WeightsError, check_params
 
-__all__ = ["Loaded", "WeightsError", "bundled_models", "check_params", "load"]
+__all__ = ["Loaded", "WeightsError", "bundled_models", "export", "load"]
 
 BUNDLED = importlib.resources.files("sdedit_jax") / "assets" / "models"
+# What a model file says of its model; the rest of a training config is the trainer's business.
+DESCRIPTION = ("model", "preconditioning", "sde")
 
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """What an edit needs of a model: `params`, nested dicts of arrays, and `config`, the plain data it was built by."""
+    """A model ready for use: ``sdedit(loaded.params, ..., model=loaded.model, sde=loaded.sde)``."""
 
+    model: nn.Module
+    sde: SDE
     params: dict[str, Any]
-    config: dict[str, Any]
+    """Nested dicts of float32 arrays."""
+    image_size: int
+    """Pixels, height and width, of the pictures it was trained on."""
+    config: Mapping[str, Any]
+    """The plain data it was built from."""
 
 
 def load(source: str | os.PathLike[str]) -> Loaded:
-    """The params and config of a model.
+    """The model, its SDE and its parameters.
 
     `source`: the name of a bundled model (``landscapes``), the path of a ``.safetensors`` file that this program
     wrote, or a training folder, of which the newest averaged params are taken. A bundled name wins over a file of
     the same name; ``./landscapes`` is the file.
-    Raises WeightsError, or CheckpointError for a training folder; both are ValueErrors.
+    Raises WeightsError, CheckpointError for a training folder, or ConfigError; all are ValueErrors.
     """
-    name = os.fspath(source)
-    if name in bundled_models():
-        with importlib.resources.as_file(BUNDLED / f"{name}.safetensors") as path:
-            return Loaded(*native.load(path))
-    path = Path(name)
-    if path.is_dir():
-        return _load_training_folder(path)
-    if path.exists() or path.suffix == ".safetensors":
-        return Loaded(*native.load(path))
-    known = ", ".join(bundled_models()) or "none"
-    raise WeightsError(
-        f"There is no model {name!r}. Give a .safetensors file, a training folder, or a bundled model ({known})."
-    )
+    params, config = _read(os.fspath(source))
+    missing = [name for name in (*DESCRIPTION, "data") if name not in config]
+    if missing:
+        raise WeightsError(f"{source} does not describe its model: {', '.join(missing)} missing from its config.")
+    model, image_size = build.build_model(config), config["data"]["image_size"]
+    check_params(params, build.param_shapes(model, image_size))
+    return Loaded(model, build.build_sde(config), params, image_size, config)
+
+
+def export(
+    source: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+) -> None:
+    """Write the model at `source`, anything that `load` takes, as one ``.safetensors`` file that holds no paths."""
+    loaded = load(source)
+    description = {name: loaded.config[name] for name in DESCRIPTION} | {"data": {"image_size": loaded.image_size}}
+    native.save(path, loaded.params, description, dtype=dtype)
 
 
 def bundled_models() -> list[str]:
@@ -51,8 +69,20 @@ def bundled_models() -> list[str]:
     return sorted(file.name.removesuffix(".safetensors") for file in files if file.name.endswith(".safetensors"))
 
 
-def _load_training_folder(path: Path) -> Loaded:
-    # Orbax takes as long to import as a small model takes to load, and a model file does not need it.
-    from sdedit_jax import checkpoints
+def _read(name: str) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Params and config of whatever `name` stands for."""
+    if name in bundled_models():
+        with importlib.resources.as_file(BUNDLED / f"{name}.safetensors") as path:
+            return native.load(path)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        # Orbax takes as long to import as a small model takes to load, and a model file does not need it.
+        from sdedit_jax import checkpoints
 
-    return Loaded(checkpoints.restore_ema(path), checkpoints.read_config(path))
+        return checkpoints.restore_ema(path), checkpoints.read_config(path)
+    if path.exists() or path.suffix == ".safetensors":
+        return native.load(path)
+    known = ", ".join(bundled_models()) or "none"
+    raise WeightsError(
+        f"There is no model {name!r}. Give a .safetensors file, a training folder, or a bundled model ({known})."
+    )
