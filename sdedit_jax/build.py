@@ -1,7 +1,9 @@
 """From a config to the objects that it describes. Below this module nothing knows that configs exist."""
 
-from collections.abc import Mapping
-from typing import Any
+import dataclasses
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -29,11 +31,12 @@ SOLVERS = {
     "ancestral": Ancestral,
     "reverse_diffusion": ReverseDiffusion,
     "probability_flow": ProbabilityFlow,
+    "predictor_corrector": PredictorCorrector,
 }
 
 
 class ConfigError(ValueError):
-    """A config that describes nothing that exists."""
+    """A config that describes nothing that exists; the message names the field."""
 
 
 def build_sde(config: Mapping[str, Any]) -> SDE:
@@ -44,42 +47,49 @@ def build_sde(config: Mapping[str, Any]) -> SDE:
 def build_model(config: Mapping[str, Any]) -> nn.Module:
     """The network of `config.model` with the preconditioning of `config.preconditioning`."""
     model = _build(MODELS, config["model"], "config.model")
-    preconditioning = config["preconditioning"]
-    if preconditioning["name"] == "none":
+    preconditioning = _fields(config["preconditioning"], "config.preconditioning")
+    name = preconditioning.pop("name", None)
+    _require_choice("config.preconditioning.name", name, ("none", "edm"))
+    if name == "none":
         return model
-    if preconditioning["name"] != "edm":
-        raise ConfigError(f"config.preconditioning.name must be none or edm, got {preconditioning['name']!r}.")
     sde = build_sde(config)
     if not isinstance(sde, VESDE) or sde.num_levels is not None:
-        raise ConfigError("config.preconditioning.name=edm needs config.sde.name=ve: its noise label is sigma itself.")
-    return EDMPreconditioned(model, sigma_data=preconditioning["sigma_data"])
+        raise ConfigError("config.preconditioning.name edm needs config.sde.name ve: its noise label is sigma itself.")
+    return _construct(EDMPreconditioned, {"network": model, **preconditioning}, "config.preconditioning")
 
 
 def build_solver(config: Mapping[str, Any]) -> Solver:
-    """The solver of `config.solver`; a predictor_corrector has the fields `predictor` and `corrector`."""
-    fields = dict(config["solver"])
-    if fields["name"] != "predictor_corrector":
-        return _build(SOLVERS, fields, "config.solver")
-    predictor = _build(SOLVERS, fields["predictor"], "config.solver.predictor")
-    return PredictorCorrector(predictor, Langevin(**dict(fields["corrector"])))
+    """The solver of `config.solver`; a predictor_corrector has the fields `predictor` and `corrector`, fields again."""
+    fields = _fields(config["solver"], "config.solver")
+    if "predictor" in fields:
+        fields["predictor"] = _build(SOLVERS, fields["predictor"], "config.solver.predictor")
+    if "corrector" in fields:
+        fields["corrector"] = _construct(Langevin, fields["corrector"], "config.solver.corrector")
+    return _build(SOLVERS, fields, "config.solver")
 
 
 def build_loss(config: Mapping[str, Any]) -> DenoisingScoreMatching:
     """The loss of `config.training`, for the model and the SDE of the config."""
     training = config["training"]
-    return DenoisingScoreMatching(
-        model=build_model(config),
-        sde=build_sde(config),
-        times=_build(TIMES, training["times"], "config.training.times"),
-        weighting=Weighting(training["weighting"], config["preconditioning"]["sigma_data"]),
-        reduction=training["reduction"],
-    )
+    kinds = typing.get_args(Weighting.__annotations__["kind"])
+    _require_choice("config.training.weighting", training["weighting"], kinds)
+    fields = {
+        "model": build_model(config),
+        "sde": build_sde(config),
+        "times": _build(TIMES, training["times"], "config.training.times"),
+        "weighting": Weighting(training["weighting"], config["preconditioning"]["sigma_data"]),
+        "reduction": training["reduction"],
+    }
+    return _construct(DenoisingScoreMatching, fields, "config.training")
 
 
 def build_optimizer(config: Mapping[str, Any]) -> optax.GradientTransformation:
-    """Adam with a linear warm-up, after clipping the gradient's global norm."""
+    """Adam after clipping the gradient's global norm; step n = 1, 2, ... has min(1, n / warmup_steps) of its rate."""
     training = config["training"]
-    learning_rate = optax.linear_schedule(0.0, training["learning_rate"], max(1, training["warmup_steps"]))
+
+    def learning_rate(step: jax.Array) -> jax.Array:
+        return training["learning_rate"] * jnp.minimum(1.0, (step + 1) / max(1, training["warmup_steps"]))
+
     return optax.chain(
         optax.clip_by_global_norm(training["grad_clip"]),
         optax.adam(learning_rate, b2=training["adam_b2"]),
@@ -88,7 +98,10 @@ def build_optimizer(config: Mapping[str, Any]) -> optax.GradientTransformation:
 
 def param_shapes(model: nn.Module, image_size: int) -> Any:
     """The tree of `jax.ShapeDtypeStruct` that `model.init` would return, without computing anything."""
-    return jax.eval_shape(lambda key: init_params(model, key, image_size), jax.random.key(0))
+    try:
+        return jax.eval_shape(lambda key: init_params(model, key, image_size), jax.random.key(0))
+    except Exception as error:  # sizes that fit no network surface as whatever Flax or JAX trips over
+        raise ConfigError(f"The config describes no network for {image_size!r} pixels: {error}") from error
 
 
 def init_params(model: nn.Module, key: jax.Array, image_size: int) -> Any:
@@ -97,13 +110,51 @@ def init_params(model: nn.Module, key: jax.Array, image_size: int) -> Any:
     return model.init(key, x, jnp.ones((1,)))["params"]
 
 
-def _build(classes: Mapping[str, Any], config: Mapping[str, Any], field: str) -> Any:
+def _build(classes: Mapping[str, Any], config: Any, where: str) -> Any:
     """The class that `config["name"]` names, called with the other fields."""
-    kwargs = {name: tuple(value) if isinstance(value, list) else value for name, value in dict(config).items()}
-    name = kwargs.pop("name")
-    if name not in classes:
-        raise ConfigError(f"{field}.name must be one of {', '.join(classes)}, got {name!r}.")
+    fields = _fields(config, where)
+    name = fields.pop("name", None)
+    _require_choice(f"{where}.name", name, list(classes))
+    return _construct(classes[name], fields, where)
+
+
+def _fields(config: Any, where: str) -> dict[str, Any]:
+    """The fields that are set, with tuples for lists; None leaves a field to the class."""
     try:
-        return classes[name](**kwargs)
-    except TypeError as error:
-        raise ConfigError(f"{field} (name {name!r}): {error}") from None
+        fields = dict(config)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where} must be a group of fields, got {config!r}.") from error
+    given = {name: value for name, value in fields.items() if value is not None}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def _construct(cls: Any, config: Any, where: str) -> Any:
+    """`cls` with the fields `config`, or a ConfigError naming the field that it does not have or take."""
+    fields = _fields(config, where)
+    types = {field.name: field.type for field in dataclasses.fields(cls) if field.name not in ("parent", "name")}
+    for name, value in fields.items():
+        if name not in types:
+            raise ConfigError(f"{where} has no field {name!r}; {cls.__name__} takes {', '.join(types) or 'none'}.")
+        if typing.get_origin(types[name]) is Literal:
+            _require_choice(f"{where}.{name}", value, typing.get_args(types[name]))
+        elif not _is_of(value, types[name]):
+            kind = types[name].__name__ if isinstance(types[name], type) else types[name]
+            raise ConfigError(f"{where}.{name} must be {kind}, got {value!r}.")
+    try:
+        return cls(**fields)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether `value` is of the annotated type `kind`, as far as that is a plain one."""
+    if kind == tuple[int, ...]:
+        return isinstance(value, tuple) and all(isinstance(item, int) for item in value)
+    if kind is float:
+        return isinstance(value, int | float)
+    return not isinstance(kind, type) or isinstance(value, kind)
+
+
+def _require_choice(field: str, value: Any, choices: Sequence[Any]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{field} must be one of {', '.join(map(str, choices))}, got {value!r}.")

@@ -90,18 +90,17 @@ def sdedit_stream(
     num_steps: int = 500,
     num_repeats: int = 1,
 ) -> Iterator[EditProgress]:
-    """The same edit as `sdedit`, bit for bit, in pieces: yields ten times or more a repeat, the last time the result.
+    """The same edit as `sdedit`, bit for bit, in pieces: yields about ten times a repeat, the last time the result.
 
-    The arguments are those of `sdedit`. All pieces of the scan have one length, so one compilation serves them; that
-    length is the largest divisor of `num_steps` that is at most a tenth of it.
+    The arguments are those of `sdedit`. The pieces of the scan have one length where it divides `num_steps`, else two,
+    and each length is compiled once.
     """
     mask, t0 = _prepare(x_guide, mask, t0, num_steps, num_repeats)
     x_start = jnp.asarray(x_guide)
-    piece = next(n for n in range(max(1, num_steps // 10), 0, -1) if num_steps % n == 0)
+    ends = _piece_ends(num_steps)
     for index, key_repeat in enumerate(keys.split(keys.per_image(key, x_guide.shape[0]), num_repeats)):
         x, step_keys, times = _start(key_repeat, x_start, t0, sde=sde, num_steps=num_steps)
-        for first in range(0, num_steps, piece):
-            last = first + piece
+        for first, last in zip([0, *ends], ends, strict=False):
             inputs = (step_keys[first:last], times[first : last + 1], x_start, mask, t0)
             x = _advance(params, x, *inputs, model=model, sde=sde, solver=solver)
             if last < num_steps:
@@ -110,6 +109,18 @@ def sdedit_stream(
                 x_start = jnp.where(mask > 0.0, x, x_start)
                 estimate = functools.partial(jnp.asarray, x_start)
             yield EditProgress(index * num_steps + last, num_repeats * num_steps, estimate)
+
+
+def _piece_ends(num_steps: int) -> list[int]:
+    """Where each piece of the scan ends.
+
+    No piece is a single step unless it is the only one: XLA inlines a loop of one step, and fused with its surroundings
+    the step would round differently.
+    """
+    most = max(1, min(20, num_steps // 2))
+    even = [n for n in range(most, most // 2 - 1, -1) if n and num_steps % n == 0]
+    num_pieces = min(even, key=lambda n: abs(n - 10), default=min(10, most))
+    return [num_steps * (i + 1) // num_pieces for i in range(num_pieces)]
 
 
 @functools.partial(jax.jit, static_argnames=("sde", "num_steps"))

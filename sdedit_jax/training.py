@@ -1,9 +1,10 @@
 """Training a score model: a pure step and a dull loop.
 
-The step knows no files and the loop no mathematics. The average of the parameters (EMA) lives in the state, and `sdedit`
-is called on it at intervals as on any other model.
+The step knows no files and the loop no mathematics. The average of the parameters (EMA) lives in the state, and
+`sdedit` is called on it at intervals as on any other model.
 """
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -35,18 +36,23 @@ class TrainState(struct.PyTreeNode):
     opt_state: optax.OptState
 
 
-class TrainingError(RuntimeError):
+class TrainingError(ValueError):
     """Training that cannot go on."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How long, and how often what; all in optimizer steps. What happens at intervals happens after the last step too."""
+    """How long, and how often what, in optimizer steps. What happens at intervals happens after the last step too."""
 
     num_steps: int
     log_every: int
     checkpoint_every: int
     sample_every: int
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) < 1:
+                raise ValueError(f"{field.name} must be 1 or more steps, got {getattr(self, field.name)}.")
 
     def due(self, step: int, every: int) -> bool:
         """Whether what happens `every` so many steps happens after `step` of them."""
@@ -139,7 +145,7 @@ def train(
         held_out: what validation loss and edits are made of.
 
     Raises:
-        TrainingError: when the loss is not finite; such a state is never saved.
+        TrainingError: when loss or gradient is not finite; such a state is never saved.
     """
     key_init, key_train = jax.random.split(jax.random.key(seed))
     mesh = Mesh(np.array(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
@@ -171,7 +177,9 @@ def train(
                 log.check_finite(step)
                 checkpointer.save(step, state)
             if schedule.due(step, schedule.sample_every):
-                log.write({"step": step, **look(step, state.ema_params)})
+                log.check_finite(step)
+                with log.clock_stopped():
+                    log.write({"step": step, **look(step, state.ema_params)})
     return state
 
 
@@ -198,10 +206,12 @@ class _Log:
     def __init__(self, path: Path, step: int):
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         # What came after the checkpoint is done, and logged, again.
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        kept = "".join(line + "\n" for line in _lines(path) if json.loads(line)["step"] <= step)
+        partial = path.with_suffix(".part")
+        partial.write_text(kept, encoding="utf-8")
+        partial.replace(path)
+        self._last: dict[str, jax.Array] = {}
         self._restart()
 
     def _restart(self) -> None:
@@ -211,30 +221,46 @@ class _Log:
 
     def add(self, metrics: dict[str, jax.Array], num_images: int) -> None:
         """One step's metrics, which may still be being computed."""
+        self._last = metrics
         self._metrics.append(metrics)
         self._num_images += num_images
 
     def check_finite(self, step: int) -> None:
-        """Raises TrainingError if the last loss is not finite."""
-        if self._metrics and not np.isfinite(loss := float(self._metrics[-1]["loss"])):
+        """Raises TrainingError if the newest loss or gradient is not finite; what was not before is not now either."""
+        bad = {name: float(value) for name, value in self._last.items() if not np.isfinite(value)}
+        if bad:
+            name, value = next(iter(bad.items()))
             raise TrainingError(
-                f"The loss is {loss} at step {step}, and that state was not saved. The last checkpoint is intact: go on "
-                "from it with a lower --config.training.learning_rate or --config.training.grad_clip."
+                f"The {name} is {value} at step {step}, and that state was not saved. Go on from the checkpoint before "
+                "with a lower --config.training.learning_rate or --config.training.grad_clip."
             )
 
     def write_means(self, step: int) -> dict[str, str]:
-        """Writes the row of this interval and returns what the bar shows of it."""
+        """Writes the row of this interval, starts a new one and returns what the bar shows of it."""
         self.check_finite(step)
-        means = {name: float(np.mean([metrics[name] for metrics in self._metrics])) for name in self._metrics[0]}
+        means = {name: float(np.mean([metrics[name] for metrics in self._metrics])) for name in self._last}
         row = {"step": step, **means, "images_per_second": self._num_images / (time.perf_counter() - self._start)}
         self.write(row)
+        self._restart()
         return {name: f"{row[name]:.4g}" for name in ("loss", "images_per_second")}
 
+    @contextlib.contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """What happens inside does not count as time spent on images."""
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
+
     def write(self, row: dict[str, Any]) -> None:
-        """Appends `row` and starts a new interval."""
+        """Appends `row`."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        self._restart()
+
+
+def _lines(path: Path) -> list[str]:
+    """The complete lines of the file; a run that was killed may have left half of one."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return text[: text.rfind("\n") + 1].splitlines()
 
 
 def _on(sharding: NamedSharding, shapes: Any) -> Any:

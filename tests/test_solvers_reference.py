@@ -28,6 +28,8 @@ VE, VP, SUBVP, DDPM = VESDE(0.01, 50.0), VPSDE(), SubVPSDE(), DiscreteVPSDE()
 SNR = 0.16
 # The reference prints seven decimals of float32.
 DIGITS = {"rtol": 2e-6, "atol": 2e-6}
+# Its whole VE samplers begin with states of 50, whose float32 roundings stay in the result.
+WHOLE_SAMPLER_ATOL = 5 * 50.0 * float(np.finfo(np.float32).eps)
 
 X = np.sin(np.arange(8.0) + 0.5).reshape(2, 1, 2, 2)
 T = np.array([0.3, 0.7])
@@ -161,12 +163,11 @@ def test_probability_flow_equals_the_reference_to_first_order(case, expected, ne
     var = expand(sde.diffusion(t) ** 2, X) * 1e-3 if sde is SUBVP else var
     score = toy_score(X, t)
     np.testing.assert_allclose((X - drift + 0.5 * var * score).ravel(), expected, **DIGITS)
-    h = 1.0 - scale * expand(sde.sigma(t_next) / sde.sigma(t), X)
-    for order in (1, 2):
-        x = jax.jit(functools.partial(ProbabilityFlow(order).step, sde, toy_score))(new_key(), X, t, t_next)
-        # Two first-order schemes differ by O(h^2): the step's own length squared, in units of the state's scale.
-        step = jnp.abs(x - X).max()
-        np.testing.assert_allclose(x.ravel(), expected, atol=float(step) ** 2)
+    # O(h^2), where h is the relative step and each term of the ODE a factor of it.
+    h = (1.0 - scale * expand(sde.sigma(t_next) / sde.sigma(t), X)).max()
+    terms = (jnp.abs(X) + expand(sde.sigma(t) ** 2, X) * jnp.abs(score)).max()
+    x = jax.jit(functools.partial(ProbabilityFlow(1).step, sde, toy_score))(new_key(), X, t, t_next)
+    np.testing.assert_allclose(x.ravel(), expected, atol=float(h**2 * terms))
 
 
 @rows(CORRECTED)
@@ -204,7 +205,7 @@ def test_ve_predictor_corrector_equals_the_reference(new_key):
     expected = [6.1086898, -1.9916168, -5.5560398, 3.4642560, 4.7020659, -4.6428390, -3.4811642, 5.5536051]
     x = prior(VE, (2, 1, 2, 2))
     sampler = jax.jit(functools.partial(score_sde_sampler, ve_score))
-    np.testing.assert_allclose(sampler(x).ravel(), expected, **DIGITS)
+    np.testing.assert_allclose(sampler(x).ravel(), expected, atol=WHOLE_SAMPLER_ATOL)
     solver = PredictorCorrector(ReverseDiffusion(), Langevin(SNR))
     ours = functools.partial(solve, VE, ve_score, solver, keys.split(new_key(), 5), times=time_grid(1.0, 5, VE.t_min))
     # The reference steps between its levels but asks for the score at times up to t_min later.
@@ -227,7 +228,7 @@ def test_ve_inpainting_equals_the_reference(new_key):
     start = np.where(known, data, prior(VE, data.shape))
     x = jax.jit(functools.partial(score_sde_sampler, score_fn, mix=mix))(start)
     x = jnp.where(known, data, x + VE.sigma_min * wave(x.shape))
-    np.testing.assert_allclose(x.ravel(), np.array(expected.split(), float), **DIGITS)
+    np.testing.assert_allclose(x.ravel(), np.array(expected.split(), float), atol=WHOLE_SAMPLER_ATOL)
 
 
 def test_vp_euler_maruyama_sampler_equals_the_reference(new_key):
@@ -258,7 +259,7 @@ def test_vp_euler_maruyama_sampler_equals_the_reference(new_key):
     ids=["VE", "VP", "sub-VP"],
 )
 def test_probability_flow_follows_the_reference_s_ode_solver(sde, expected, new_key):
-    """The reference integrates the ODE in x and t by an adaptive Runge-Kutta rule, with tolerances of 1e-5."""
+    """The reference integrates the ODE in x and t by an adaptive Runge-Kutta rule."""
 
     def score_fn(x, t):
         if sde is VE:
@@ -271,5 +272,4 @@ def test_probability_flow_follows_the_reference_s_ode_solver(sde, expected, new_
         return solve(sde, score_fn, ProbabilityFlow(2), keys.split(key, 400), x, times[:-1])
 
     x = sampler(new_key(), prior(sde, (2, 3, 2, 2))).ravel()[: len(expected)]
-    print(np.abs((x if sde is VE else (x + 1.0) / 2.0)/expected-1).max())
-    np.testing.assert_allclose(x if sde is VE else (x + 1.0) / 2.0, expected, rtol=1e-3)
+    np.testing.assert_allclose(x if sde is VE else (x + 1.0) / 2.0, expected, rtol=1e-3)  # its error and ours

@@ -1,0 +1,157 @@
+"""The flags and the config file, and the one request that they make.
+
+A config is a file or the name of a shipped one; ``--config.x.y=VALUE`` overrides a field of it, and a plain flag
+wins over both.
+"""
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+DEFAULT_CONFIG = "landscapes"
+# In the repository the configs lie beside the package, in a wheel inside it.
+CONFIG_FOLDERS = (Path(__file__).parents[2] / "configs", Path(__file__).parents[1] / "configs")
+
+MODES = {
+    "edit": "turns painted pictures into realistic ones (--guide, else the shipped examples) and writes them to --out",
+    "sample": "draws pictures from nothing and writes them to --out",
+    "prepare": "makes the data set of the config",
+    "train": "trains the model of the config in --workdir, from its newest checkpoint on",
+    "convert": "writes the model --source as one .safetensors file, --out",
+}
+# The flags that mean something to each mode, besides --config, --config.x.y and --mode.
+FLAGS_OF = {
+    "edit": ("workdir", "out", "guide", "mask", "t0", "num_samples", "num_steps", "num_repeats", "seed"),
+    "sample": ("workdir", "out", "num_samples", "num_steps", "seed"),
+    "prepare": (),
+    "train": ("workdir", "seed"),
+    "convert": ("source", "out", "dtype"),
+}
+SECTION_OF = {"edit": "editing", "sample": "sampling"}
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, f"A config file, or the name of a shipped one; {DEFAULT_CONFIG} if not given."
+)
+_MODE = flags.DEFINE_enum("mode", "edit", list(MODES), "What to do.")
+_FLAGS = {
+    flag.name: flag
+    for flag in (
+        flags.DEFINE_string("out", None, "Folder of the results, 'out' if not given; convert: the file to write."),
+        flags.DEFINE_string(
+            "workdir", None, "Folder of a training run: train writes it, edit and sample use its model."
+        ),
+        flags.DEFINE_string(
+            "guide", None, "Picture, or folder of pictures, to edit. X_mask.png beside X.png is its mask."
+        ),
+        flags.DEFINE_string(
+            "mask", None, "Picture, or folder of the guides' names, for all guides; white = may change."
+        ),
+        flags.DEFINE_float("t0", None, "In (0, 1]: a small one keeps to the guide, a large one is more realistic."),
+        flags.DEFINE_integer("num_samples", None, "Candidates for each guide, or pictures to sample."),
+        flags.DEFINE_integer("num_steps", None, "Solver steps from t0, or from noise, to a picture."),
+        flags.DEFINE_integer("num_repeats", None, "How often the edit is repeated on its own result."),
+        flags.DEFINE_integer("seed", None, "The same seed and settings make the same pictures.", 0, 2**32 - 1),
+        flags.DEFINE_string(
+            "source", None, "Model to convert: a training folder, a .safetensors file or a bundled model."
+        ),
+        flags.DEFINE_enum("dtype", "float32", ["float32", "float16", "bfloat16"], "What convert stores weights as."),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    mode: str
+    config: ConfigDict
+    """The config with the plain flags written into it."""
+    out: str | None
+    workdir: str | None
+    source: str | None
+    dtype: str
+
+
+def resolve_config(argv: list[str]) -> list[str]:
+    """`argv` with ``--config=FILE`` in front of all other flags; ValueError for a config that does not exist.
+
+    config_flags wants to know the file before its fields, and nothing of names.
+    """
+    name, others, rest = DEFAULT_CONFIG, [], iter(argv[1:])
+    for argument in rest:
+        if argument in ("--config", "-config"):
+            name = next(rest, "")
+        elif argument.startswith(("--config=", "-config=")):
+            name = argument.split("=", 1)[1]
+        else:
+            others.append(argument)
+    return [argv[0], f"--config={_config_file(name)}", *others]
+
+
+def parse(argv: list[str]) -> list[str]:
+    """The arguments that are not flags, after reading those that are; ValueError, of one sentence, for a bad one."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        raise ValueError(f"{str(error).rstrip('.')}. --help lists the flags.") from error
+    except (AttributeError, LookupError) as error:
+        what = str(error).strip('"')
+        raise ValueError(f"The config has no such field: {what}. configs/default.py lists all of them.") from error
+
+
+def request(argv: list[str]) -> Request:
+    """The request of the flags that `parse` has read; `argv` is what it returned. ValueError for what fits no mode."""
+    mode, config = _MODE.value, _CONFIG.value
+    if len(argv) > 1:
+        raise ValueError(f"Every argument is a flag, --NAME VALUE, but this is none: {' '.join(argv[1:])}.")
+    if not isinstance(config, ConfigDict):
+        raise ValueError("The config file has no get_config() that returns a ConfigDict.")
+    for name, flag in _FLAGS.items():
+        if flag.present and name not in FLAGS_OF[mode]:
+            takes = ", ".join(f"--{other}" for other in FLAGS_OF[mode]) or "none but --config"
+            raise ValueError(f"--{name} means nothing in --mode {mode}, whose flags are {takes}.")
+    values = {name: flag.value for name, flag in _FLAGS.items()}
+    section = config[SECTION_OF[mode]] if mode in SECTION_OF else {}
+    for name in section:
+        if values.get(name) is not None:
+            section[name] = values[name]
+    if values["seed"] is not None:
+        config.seed = values["seed"]
+    if mode in SECTION_OF and values["workdir"]:
+        config.weights = values["workdir"]
+    return Request(mode, config, *(values[name] for name in ("out", "workdir", "source", "dtype")))
+
+
+def help_text() -> str:
+    """What --help prints: the modes and the flags."""
+    modes = [f"  --mode {name:8} {text}" for name, text in MODES.items()]
+    listed = flags.FLAGS.module_help(__name__).splitlines()[2:]
+    return "\n".join(["Modes:", *modes, "", "Flags:", *listed, "", f"Configs: {', '.join(sorted(_shipped_configs()))}"])
+
+
+def register_configs() -> None:
+    """Makes the shipped configs importable as `configs`, so that a config anywhere can start from the default one."""
+    folder = next(folder for folder in CONFIG_FOLDERS if (folder / "default.py").is_file())
+    spec = importlib.util.spec_from_file_location(
+        "configs", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None and spec.loader is not None
+    sys.modules["configs"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def _config_file(name: str) -> Path:
+    shipped = _shipped_configs()
+    if Path(name).is_file():
+        return Path(name)
+    if name not in shipped:
+        raise ValueError(f"There is no config {name!r}: give a file, or one of {', '.join(sorted(shipped))}.")
+    return shipped[name]
+
+
+def _shipped_configs() -> dict[str, Path]:
+    return {path.stem: path for folder in CONFIG_FOLDERS for path in folder.glob("*.py") if path.stem != "__init__"}

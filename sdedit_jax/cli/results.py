@@ -1,0 +1,45 @@
+"""Where results go, and the settings that they carry."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+import sdedit_jax
+
+
+def require_positive(section: ConfigDict, names: Iterable[str]) -> None:
+    """ValueError naming the first of the fields that is below 1."""
+    for name in names:
+        if section[name] < 1:
+            raise ValueError(f"{name} must be 1 or more, got {section[name]}.")
+
+
+def check_writable(folder: Path) -> None:
+    """Proves that `folder` can be made and written, before anything long is started, and leaves nothing behind."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ValueError(f"Cannot write into {folder}: {existing}: {error.strerror}. Choose another folder.") from error
+
+
+def settings_of(config: ConfigDict, names: Iterable[str]) -> dict[str, Any]:
+    """What has to be known to make the same pictures again: these parts of the config, as plain data."""
+    chosen = {name: config[name].to_dict() if isinstance(config[name], ConfigDict) else config[name] for name in names}
+    return {"sdedit_jax": sdedit_jax.__version__, **chosen}
+
+
+def write_json(path: Path, fields: dict[str, Any]) -> None:
+    """Writes `fields` to `path`, whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,40 @@
+"""Small networks for tests, and weights for them that need neither a random generator nor a compilation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from tests.models.reference_names import from_torch, to_torch, torch_names
+
+
+def param_shapes(net, image_size: int = 32) -> dict[str, tuple[int, ...]]:
+    """{path: shape} of the parameters of `net`, found without computing anything."""
+    x = jnp.zeros((1, image_size, image_size, 3))
+    params = jax.eval_shape(net.init, jax.random.key(0), x, jnp.ones((1,)))["params"]
+    return {path: leaf.shape for path, leaf in traverse_util.flatten_dict(params, sep="/").items()}
+
+
+def sine_params(net):
+    """Variables of `net` filled with sines that depend on the published names and layout alone."""
+    shapes = param_shapes(net)
+    names = torch_names(net, shapes)
+    order = {name: p for p, name in enumerate(sorted(names.values()))}
+    flat = {}
+    for path, shape in shapes.items():
+        name = names[path]
+        torch_shape = to_torch(name, np.empty(shape)).shape
+        flat[path] = from_torch(name, _sine_tensor(name, order[name], torch_shape))
+    return {"params": traverse_util.unflatten_dict(flat, sep="/")}
+
+
+def _sine_tensor(name: str, p: int, shape: tuple[int, ...]) -> np.ndarray:
+    size = int(np.prod(shape))
+    s = np.sin(0.7 * np.arange(size) + 1.3 * p).reshape(shape)
+    if len(shape) > 1:
+        fan_in = shape[0] if name.endswith(".W") else size / shape[0]
+        s = s / np.sqrt(fan_in)
+    elif name.endswith(".weight"):
+        s = 1.0 + 0.1 * s
+    elif not name.endswith(".W"):
+        s = 0.1 * s
+    return s.astype(np.float32)
