@@ -1,6 +1,7 @@
 """Every field once, with unit and range. The other configs start from these values and change what differs."""
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 
 def get_config() -> ConfigDict:
@@ -44,7 +45,9 @@ def get_config() -> ConfigDict:
     training.ema_decay = 0.999  # of the averaged parameters, reached by min(decay, (1 + step) / (10 + step))
     training.weighting = "noise"  # noise, likelihood, edm: the factor of |eps - z|^2
     training.reduction = "mean"  # mean, or half_sum over the values of an image
-    training.times = ConfigDict({"name": "uniform", "t_min": 1e-5})  # or log_normal with mean and std of log sigma/alpha
+    training.times = ConfigDict(
+        {"name": "uniform", "t_min": 1e-5}
+    )  # or log_normal with mean and std of log sigma/alpha
     training.log_every = 50  # steps between lines in metrics.jsonl
     training.checkpoint_every = 500  # steps between checkpoints
     training.sample_every = 1000  # steps between grids of edits, with the validation loss
@@ -52,11 +55,12 @@ def get_config() -> ConfigDict:
 
     config.solver = solver = ConfigDict()
     solver.name = "ancestral"  # euler_maruyama, ancestral, reverse_diffusion, probability_flow, predictor_corrector
-    solver.variance = "small"  # the other fields are those of that class in sdedit_jax/solvers.py
+    solver.variance = placeholder(str)  # of ancestral: small (if not set), or large
+    solver.order = placeholder(int)  # of probability_flow: 1 (if not set), or 2 with two evaluations a step
 
     config.editing = editing = ConfigDict()
     editing.guide = ""  # picture or folder to edit; empty: the shipped examples
-    editing.mask = ""  # picture or folder, white = may change; empty: everything may
+    editing.mask = ""  # picture or folder, white = may change; empty: X_mask.png beside X, or everything may
     editing.t0 = 0.5  # (0, 1]: 0 keeps the guide, 1 ignores it
     editing.num_steps = 500  # solver steps a repeat, from t0 to 0, whatever t0 is
     editing.num_repeats = 1  # repeats, each from the result of the one before

@@ -16,7 +16,7 @@ def pmap_batch(
     fn: Callable[..., jax.Array],
     *,
     backend: Literal["pmap", "shard_map"] = "pmap",
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> Callable[..., jax.Array]:
     """`fn(params, key, *arrays)` with its batch split over devices; same arguments, same pictures.
 
@@ -37,7 +37,7 @@ def pmap_batch(
     run = _BACKENDS[backend](fn, devices)
 
     def run_batch(params: Any, key: jax.Array, *arrays: jax.Array | float | None) -> jax.Array:
-        batch_size = max([key.size, *(np.shape(a)[0] for a in arrays if np.ndim(a) > 0)])
+        batch_size = max([key.size, *(np.shape(a)[0] for a in arrays if a is not None and np.ndim(a) > 0)])
         padded_size = -(-batch_size // len(devices)) * len(devices)
         rows = jnp.minimum(jnp.arange(padded_size), batch_size - 1)  # the padding repeats the last image
         image_keys = keys.per_image(key, batch_size)[rows]
@@ -54,7 +54,7 @@ def _one_row_each(array: jax.Array, batch_size: int) -> jax.Array:
     return jnp.broadcast_to(array, (batch_size, *array.shape[1:]))
 
 
-def _pmap(fn: Callable, devices: list[jax.Device]) -> Callable:
+def _pmap(fn: Callable, devices: list[Any]) -> Callable:
     num_devices = len(devices)
     mapped: dict[int, Callable] = {}  # by the number of arrays: pmap's in_axes has to name each of them
 
@@ -68,7 +68,7 @@ def _pmap(fn: Callable, devices: list[jax.Device]) -> Callable:
     return run
 
 
-def _shard_map(fn: Callable, devices: list[jax.Device]) -> Callable:
+def _shard_map(fn: Callable, devices: list[Any]) -> Callable:
     mesh = Mesh(np.array(devices), ("batch",), axis_types=(AxisType.Auto,))
     batched, replicated = PartitionSpec("batch"), PartitionSpec()
 

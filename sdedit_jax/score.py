@@ -1,6 +1,6 @@
 """Where SDE and network meet: noise prediction, score and denoised estimate are one function in three scalings."""
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -18,7 +18,8 @@ def noise_prediction(
     """
     noise_label = jnp.broadcast_to(sde.noise_label(t), x.shape[:1])
     rngs = None if key_dropout is None else {"dropout": key_dropout}
-    return model.apply({"params": params}, x, noise_label, train=key_dropout is not None, rngs=rngs)
+    eps = model.apply({"params": params}, x, noise_label, train=key_dropout is not None, rngs=rngs)
+    return cast(jax.Array, eps)  # Flax's type allows for mutable state beside it, which these networks do not have
 
 
 def score(model: nn.Module, params: Any, sde: SDE, x: jax.Array, t: jax.Array) -> jax.Array:

@@ -106,8 +106,15 @@ class VPSDE(SDE):
     beta_min: float = 0.1
     beta_max: float = 20.0
 
-    t_min = 1e-3
-    prior_std = 1.0
+    @property
+    def t_min(self) -> float:
+        """1e-3, Song et al.'s choice."""
+        return 1e-3
+
+    @property
+    def prior_std(self) -> float:
+        """1."""
+        return 1.0
 
     def beta(self, t: jax.Array) -> jax.Array:
         """Rate of noising."""
@@ -150,8 +157,15 @@ class SubVPSDE(SDE):
     beta_min: float = 0.1
     beta_max: float = 20.0
 
-    t_min = 1e-3
-    prior_std = 1.0
+    @property
+    def t_min(self) -> float:
+        """1e-3, Song et al.'s choice."""
+        return 1e-3
+
+    @property
+    def prior_std(self) -> float:
+        """1."""
+        return 1.0
 
     def beta(self, t: jax.Array) -> jax.Array:
         """Rate at which the signal fades."""
@@ -199,7 +213,10 @@ class VESDE(SDE):
     sigma_max: float = 100.0
     num_levels: int | None = None
 
-    t_min = 1e-5
+    @property
+    def t_min(self) -> float:
+        """1e-5, Song et al.'s choice."""
+        return 1e-5
 
     @property
     def prior_std(self) -> float:
@@ -258,12 +275,15 @@ class DiscreteVPSDE(SDE):
     beta_end: float = 0.02
     num_levels: int = 1000
 
-    prior_std = 1.0
-
     @property
     def t_min(self) -> float:
         """The time of index 0."""
         return 1.0 / self.num_levels
+
+    @property
+    def prior_std(self) -> float:
+        """1."""
+        return 1.0
 
     def _level(self, t: jax.Array) -> jax.Array:
         """T in units of DDPM steps; whole where float32 meant a whole number."""

@@ -44,7 +44,10 @@ class Solver(abc.ABC):
 class EulerMaruyama(Solver):
     """The Euler-Maruyama scheme of the reverse-time SDE: strong order 1/2, weak order 1."""
 
-    nfe_per_step = 1
+    @property
+    def nfe_per_step(self) -> int:
+        """One."""
+        return 1
 
     def step(self, sde, score_fn, key, x, t, t_next):
         """X - [f - g^2 score] dt + g sqrt(dt) z."""
@@ -65,7 +68,10 @@ class Ancestral(Solver):
 
     variance: Literal["small", "large"] = "small"
 
-    nfe_per_step = 1
+    @property
+    def nfe_per_step(self) -> int:
+        """One."""
+        return 1
 
     def step(self, sde, score_fn, key, x, t, t_next):
         """(x + var score) / scale, plus noise of the chosen variance."""
@@ -83,7 +89,10 @@ class Ancestral(Solver):
 class ReverseDiffusion(Solver):
     """The forward kernel reversed as Song et al. discretise it (2021, appendix E): first order in 1 - scale."""
 
-    nfe_per_step = 1
+    @property
+    def nfe_per_step(self) -> int:
+        """One."""
+        return 1
 
     def step(self, sde, score_fn, key, x, t, t_next):
         """(2 - scale) x + var score, plus noise of variance var."""

@@ -100,7 +100,7 @@ def train_step(
     ema_params = optax.incremental_update(params, state.ema_params, 1.0 - decay)
     return TrainState(state.step + 1, params, ema_params, opt_state), {
         "loss": loss,
-        "grad_norm": optax.global_norm(grads),
+        "grad_norm": optax.tree.norm(grads),
     }
 
 
@@ -220,20 +220,23 @@ class _Log:
         self._start = time.perf_counter()
 
     def add(self, metrics: dict[str, jax.Array], num_images: int) -> None:
-        """One step's metrics, which may still be being computed."""
+        """One step's metrics, which may still be being computed; waits for those of the step before.
+
+        Without the wait a CPU would queue dozens of steps, and the bar would run ahead of the work.
+        """
+        jax.block_until_ready(self._last)
         self._last = metrics
         self._metrics.append(metrics)
         self._num_images += num_images
 
     def check_finite(self, step: int) -> None:
         """Raises TrainingError if the newest loss or gradient is not finite; what was not before is not now either."""
-        bad = {name: float(value) for name, value in self._last.items() if not np.isfinite(value)}
-        if bad:
-            name, value = next(iter(bad.items()))
-            raise TrainingError(
-                f"The {name} is {value} at step {step}, and that state was not saved. Go on from the checkpoint before "
-                "with a lower --config.training.learning_rate or --config.training.grad_clip."
-            )
+        for name in sorted(self._last, reverse=True):  # the loss before the gradient's norm
+            if not np.isfinite(value := float(self._last[name])):
+                raise TrainingError(
+                    f"The {name} is {value} at step {step}, and that state was not saved. Go on from the checkpoint "
+                    "before with a lower --config.training.learning_rate or --config.training.grad_clip."
+                )
 
     def write_means(self, step: int) -> dict[str, str]:
         """Writes the row of this interval, starts a new one and returns what the bar shows of it."""

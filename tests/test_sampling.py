@@ -1,7 +1,6 @@
 """Sampling from nothing: with the exact network it draws from the data's law, and picture i from key i alone."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -24,13 +23,11 @@ def sampler(sde, solver, image_shape=(4, 4, 1), num_steps=10):
     ("sde", "solver", "bias"),
     [
         (VPSDE(), ProbabilityFlow(2), 1e-4),
-        (VESDE(), ProbabilityFlow(2), 1e-4),
         # First-order steps; 400 of them miss the std by so much, as the order test of the solvers measures exactly.
         (DiscreteVPSDE(), Ancestral("large"), 0.0022),
-        (VESDE(), Ancestral("small"), 0.0053),
         (VESDE(), PredictorCorrector(ReverseDiffusion(), Langevin(0.16)), 0.0054),
     ],
-    ids=["VP Heun", "VE Heun", "DDPM large", "VE small", "VE predictor-corrector"],
+    ids=["VP Heun", "DDPM large", "VE predictor-corrector"],
 )
 def test_samples_follow_the_data_s_law(sde, solver, bias, new_key):
     shape = (16, 32, 32, 1)
@@ -42,7 +39,7 @@ def test_samples_follow_the_data_s_law(sde, solver, bias, new_key):
 
 def test_a_picture_depends_on_its_key_alone(new_key):
     key = jax.random.split(new_key(), 4)
-    draw = sampler(VESDE(), PredictorCorrector())
+    draw = sampler(VESDE(), Ancestral())
     x = draw(jax.random.clone(key))
     assert len(np.unique(x.reshape(4, -1), axis=0)) == 4
     np.testing.assert_array_equal(draw(jax.random.clone(key)[::-1]), x[::-1])
@@ -53,11 +50,3 @@ def test_a_picture_depends_on_its_key_alone(new_key):
 def test_one_key_is_refused(new_key):
     with pytest.raises(ValueError, match=r"one key for each picture, jax.random.split\(key, B\), got shape \(\)"):
         sampler(VPSDE(), Ancestral())(new_key())
-
-
-def test_the_last_step_leaves_no_noise(new_key):
-    """Data that are one point are found exactly: E[x_0 | x_t] is that point whatever x_t is."""
-    model = GaussianNetwork(VPSDE(), MEAN, 0.0)
-    key = jax.random.split(new_key(), 2)
-    x = sample({}, key, image_shape=(4, 4, 1), model=model, sde=VPSDE(), solver=Ancestral(), num_steps=3)
-    np.testing.assert_allclose(x, MEAN, rtol=1e-5)  # float32 algebra

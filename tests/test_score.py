@@ -68,7 +68,9 @@ def test_score_of_the_exact_network_is_the_exact_score(sde):
 @by_sde
 def test_score_and_denoise_are_scalings_of_the_noise_prediction(sde):
     def three(x, t):
-        return tuple(function(LinearNetwork(0.3, 0.01), {}, sde, x, t) for function in (noise_prediction, score, denoise))
+        return tuple(
+            function(LinearNetwork(0.3, 0.01), {}, sde, x, t) for function in (noise_prediction, score, denoise)
+        )
 
     eps, score_t, x0_hat = jax.jit(three)(X, T)
     sigma, alpha = expand(sde.sigma(T), X), expand(sde.alpha(T), X)

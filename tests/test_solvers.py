@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sdedit_jax import keys
-from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE, SubVPSDE, expand
+from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE, SubVPSDE
 from sdedit_jax.solvers import (
     Ancestral,
     EulerMaruyama,
@@ -20,10 +20,10 @@ from sdedit_jax.solvers import (
     PredictorCorrector,
     ProbabilityFlow,
     ReverseDiffusion,
-    solve,
     time_grid,
 )
 from tests.analytic import gaussian_score
+from tests.score_sde import wave
 
 MEAN, STD = 0.3, 0.5
 SDES = [VPSDE(), SubVPSDE(), VESDE(), DiscreteVPSDE()]
@@ -42,6 +42,12 @@ by_sde = pytest.mark.parametrize("sde", SDES, ids=lambda sde: type(sde).__name__
 by_solver = pytest.mark.parametrize("solver", SOLVERS, ids=str)
 
 
+@pytest.fixture
+def wave_for_noise(monkeypatch):
+    """A wave instead of random noise, which takes long to compile."""
+    monkeypatch.setattr(keys, "normal", lambda key, shape, dtype: wave(shape, dtype))
+
+
 def exact_score(sde, std=STD):
     return functools.partial(gaussian_score, sde, MEAN, std)
 
@@ -50,6 +56,12 @@ def moments(sde, t, std=STD):
     """Mean and std of the marginal at t."""
     alpha, sigma = float(sde.alpha(t)), float(sde.sigma(t))
     return alpha * MEAN, ((alpha * std) ** 2 + sigma**2) ** 0.5
+
+
+@functools.partial(jax.jit, static_argnames="all_num_steps")
+def time_grids(t_min, all_num_steps):
+    """Grids from 1 to `t_min`, without the last step to 0."""
+    return [time_grid(jnp.array(1.0), num_steps, t_min)[:-1] for num_steps in all_num_steps]
 
 
 def affine_maps(monkeypatch, sde, solver, t, t_next, std=STD):
@@ -64,7 +76,7 @@ def affine_maps(monkeypatch, sde, solver, t, t_next, std=STD):
 def transported_errors(monkeypatch, sde, solver, all_num_steps, std=STD):
     """(len(all_num_steps), 2) errors in mean and std at t_min, from the exact marginal at t = 1."""
     with jax.enable_x64(True):
-        grids = [time_grid(1.0, num_steps, sde.t_min)[:-1] for num_steps in all_num_steps]
+        grids = time_grids(sde.t_min, all_num_steps)
         t, t_next = jnp.concatenate([grid[:-1] for grid in grids]), jnp.concatenate([grid[1:] for grid in grids])
         maps = affine_maps(monkeypatch, sde, solver, t, t_next, std)
         start, end = np.array(moments(sde, jnp.array(1.0), std)), np.array(moments(sde, grids[0][-1], std))
@@ -82,12 +94,12 @@ def transported_errors(monkeypatch, sde, solver, all_num_steps, std=STD):
 def test_order_of_convergence(sde, solver, monkeypatch):
     """Measured over the last of the halvings 50, 100, 200, 400; 0.92 ("small") to 1.12 for first-order solvers."""
     order = 2 if solver == ProbabilityFlow(2) else 1
-    mean_error, std_error = transported_errors(monkeypatch, sde, solver, [50, 100, 200, 400]).T
+    mean_error, std_error = transported_errors(monkeypatch, sde, solver, (50, 100, 200, 400)).T
     slope = np.log2(std_error[-2] / std_error[-1])
-    assert std_error[-1] < 0.04 * STD**order / 2 ** (4 * (order - 1))
+    assert std_error[-1] < {1: 0.01, 2: 3e-5}[order]  # 400 steps: 0.0091 ("small" under VP), 2.9e-5 (Heun under VE)
     assert slope > order - 0.1  # "small" comes from below: 0.83, 0.88, 0.92
     if isinstance(solver, EulerMaruyama):
-        assert sde is VE or slope < 1.2  # VE: the first-order term nearly cancels. DDPM: beta has 1000 jumps.
+        assert sde == VE or slope < 1.2  # VE: the first-order term nearly cancels. DDPM: beta has 1000 jumps.
     else:
         assert slope < order + 0.1
     if isinstance(solver, Ancestral | ProbabilityFlow) or isinstance(sde, VESDE):
@@ -113,66 +125,54 @@ def test_laws_that_hold_for_steps_of_any_length(sde, solver, std, monkeypatch):
 
     (Ho et al. 2020, section 3.2.) The probability flow of one point is a straight line in sigma / alpha.
     """
-    errors = transported_errors(monkeypatch, sde, solver, [2, 4], std)
+    errors = transported_errors(monkeypatch, sde, solver, (2, 4), std)
     np.testing.assert_allclose(errors, 0.0, atol=1e-13 * sde.prior_std)  # float64 rounding
 
 
 @by_sde
-def test_a_step_to_zero_is_the_posterior_mean(sde, new_key):
-    """Without noise, and for the image that has arrived alone when the others go on."""
-    t, t_next = jnp.array([0.02, 0.5, 0.9]), jnp.array([0.0, 0.3, 0.0])
+def test_steps_to_zero_and_of_no_length(sde, wave_for_noise):
+    """The first and last image arrive at the posterior mean, without noise; the middle one stays as it is."""
+    t, t_next = jnp.array([0.02, 0.5, 0.9]), jnp.array([0.0, 0.5, 0.0])
     score_fn = exact_score(sde)
 
     @jax.jit
-    def steps(key, x):
-        states = [solver.step(sde, score_fn, key, x, t, t_next) for key, solver in zip(key, SOLVERS, strict=True)]
+    def steps(x):
+        states = [solver.step(sde, score_fn, jax.random.key(0), x, t, t_next) for solver in SOLVERS]
         return states, sde.denoise(x, score_fn(x, t), t), (sde.sigma(t) / sde.alpha(t)) ** 2
 
-    states, expected, noise_to_signal = steps(jax.random.split(new_key(), len(SOLVERS)), X)
+    states, expected, noise_to_signal = steps(X)
     for x in states:
+        np.testing.assert_allclose(x[1], X[1], rtol=1e-6)  # divided by alpha and multiplied again
         for i in (0, 2):
             # x + sigma^2 score cancels in float32 before it is divided by alpha.
             np.testing.assert_allclose(x[i], expected[i], rtol=1e-5, atol=1e-6 * max(1.0, float(noise_to_signal[i])))
-        assert np.abs(x[1] - expected[1]).max() > 1e-2
 
 
-@by_sde
-def test_a_step_of_no_length_changes_nothing(sde, new_key):
-    t = jnp.array([0.1, 0.5, 0.9])
-
-    @jax.jit
-    def steps(key, x):
-        return [
-            solver.step(sde, exact_score(sde), key, x, t, t) for key, solver in zip(key, SOLVERS, strict=True)
-        ]
-
-    for x in steps(jax.random.split(new_key(), len(SOLVERS)), X):
-        np.testing.assert_allclose(x, X, rtol=1e-6)  # x / alpha times alpha
-
-
-@by_sde
-def test_one_time_or_one_per_image(sde, new_key):
-    t, t_next = jnp.array(0.5), jnp.array(0.3)
-    image_keys = jax.random.split(new_key(), 3)
-
+def test_one_time_or_one_per_image(wave_for_noise):
     @jax.jit
     def steps(t, t_next):
-        return [solver.step(sde, exact_score(sde), image_keys, X, t, t_next) for solver in [*SOLVERS, PredictorCorrector()]]
+        solvers = [*SOLVERS, PredictorCorrector()]
+        return [solver.step(VE, exact_score(VE), jax.random.key(0), X, t, t_next) for solver in solvers]
 
-    with jax.debug_key_reuse(False):  # every solver is given the same noise
-        pairs = zip(steps(t, t_next), steps(jnp.full(3, t), jnp.full(3, t_next)), strict=True)
-    for one_time, time_per_image in pairs:
-        np.testing.assert_allclose(one_time, time_per_image, rtol=1e-5, atol=1e-6)  # other fusions round differently
+    t, t_next = jnp.array(0.5), jnp.array(0.3)
+    for one_time, time_per_image in zip(steps(t, t_next), steps(jnp.full(3, t), jnp.full(3, t_next)), strict=True):
+        np.testing.assert_allclose(one_time, time_per_image, rtol=1e-5)  # two programs may round differently
 
 
 def test_predictor_corrector_corrects_and_then_predicts(new_key):
     solver, score_fn = PredictorCorrector(Ancestral("large"), Langevin(0.1, num_steps=2)), exact_score(VE)
-    key, t, t_next = new_key(), jnp.array(0.5), jnp.array(0.4)
-    x = solver.step(VE, score_fn, jax.random.clone(key), X, t, t_next)
-    key_corrector, key_predictor = keys.split(key)
-    corrected = solver.corrector.correct(VE, score_fn, key_corrector, X, t, t_next)
+    t, t_next = jnp.array(0.5), jnp.array(0.4)
+
+    @jax.jit
+    def one_and_two(key, x):
+        at_once = solver.step(VE, score_fn, jax.random.clone(key), x, t, t_next)
+        key_corrector, key_predictor = keys.split(key)
+        corrected = solver.corrector.correct(VE, score_fn, key_corrector, x, t, t_next)
+        return at_once, corrected, solver.predictor.step(VE, score_fn, key_predictor, corrected, t, t_next)
+
+    at_once, corrected, predicted = one_and_two(new_key(), X)
     assert np.abs(corrected - X).max() > 1e-2
-    np.testing.assert_array_equal(x, solver.predictor.step(VE, score_fn, key_predictor, corrected, t, t_next))
+    np.testing.assert_allclose(at_once, predicted, rtol=1e-6)  # float32 algebra
 
 
 @pytest.mark.parametrize("target_snr", [0.1, 0.2, 0.4])
@@ -188,7 +188,7 @@ def test_langevin_keeps_the_marginal_to_fourth_order(target_snr, monkeypatch, ne
 
 
 @pytest.mark.parametrize("solver", [*SOLVERS, PredictorCorrector(ProbabilityFlow(2), Langevin(num_steps=3))], ids=str)
-def test_nfe_per_step_counts_the_score_s_calls(solver, new_key):
+def test_nfe_per_step_counts_the_score_s_calls(solver, wave_for_noise):
     calls = []
 
     def score_fn(x, t):
@@ -196,5 +196,5 @@ def test_nfe_per_step_counts_the_score_s_calls(solver, new_key):
         return -x
 
     with jax.disable_jit():  # a scan then is a loop that calls
-        solver.step(VE, score_fn, new_key(), X, jnp.array(0.5), jnp.array(0.4))
+        solver.step(VE, score_fn, jax.random.key(0), X, jnp.array(0.5), jnp.array(0.4))
     assert len(calls) == solver.nfe_per_step

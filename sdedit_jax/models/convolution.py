@@ -66,7 +66,9 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array, *, size: tuple[int, ...], stri
             seen = lax.slice(x, (0, i, j, 0), end, (1, stride, stride, 1))
             return jnp.einsum("bhwc,bhwd->cd", seen, dy, preferred_element_type=jnp.float32)
 
-        return kernel_gradient + jnp.stack([jnp.stack([tap(i, j) for j in range(size[1])]) for i in range(size[0])]), None
+        return kernel_gradient + jnp.stack(
+            [jnp.stack([tap(i, j) for j in range(size[1])]) for i in range(size[0])]
+        ), None
 
     slabs = (x.reshape(B // slab, slab, *x.shape[1:]), dy.reshape(B // slab, slab, H, W, D))
     kernel_gradient, _ = lax.scan(add_slab, jnp.zeros((*size, x.shape[-1], D)), slabs)

@@ -1,10 +1,16 @@
-"""Small networks for tests, and weights for them that need neither a random generator nor a compilation."""
+"""Weights of networks for tests that need neither a random generator nor a compilation, and a quick `jit`."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+
 from tests.models.reference_names import from_torch, to_torch, torch_names
+
+# These tests compile far more than they compute.
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def param_shapes(net, image_size: int = 32) -> dict[str, tuple[int, ...]]:

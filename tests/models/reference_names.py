@@ -1,7 +1,7 @@
 """The names that the published PyTorch networks give to our parameters.
 
 Three families: SDEdit's DDPM (`down.0.block.1.conv1.weight`), and score_sde's `ddpm` and `ncsnpp`, which number their
-modules in order of execution (`all_modules.17.Conv_0.weight`). Our names are paths such as `down_0_block_1/conv1/kernel`.
+modules in order of execution (`all_modules.17.Conv_0.weight`). Ours are paths such as `down_0_block_1/conv1/kernel`.
 """
 
 import re

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.models.networks import param_shapes, sine_params
 
 from sdedit_jax.models import DDPM, NCSNpp
+from tests.models.networks import param_shapes, quick_jit, sine_params
 
 CIFAR_VE = NCSNpp(num_res_blocks=4, progressive="none", progressive_input="residual", output="scaled_score")
 DDPMPP = NCSNpp(num_res_blocks=4, progressive="none", progressive_input="none", fir=False, embedding="positional")
@@ -53,7 +53,7 @@ VE_SIGMAS = np.exp(np.linspace(np.log(50.0), np.log(0.01), 1000))
 
 @dataclasses.dataclass(frozen=True)
 class Golden:
-    """What a published network answers: mean, std and some values of its output, which is `x_scale` sin(...) + offset in."""
+    """What a published network answers to `sine_images`, with the weights of `sine_params`."""
 
     net: DDPM | NCSNpp
     num_tensors: int
@@ -172,7 +172,7 @@ def test_forward_pass(golden):
         x = 2.0 * sine_images(batch_size, scale=1.5, offset=0.5) - 1.0
     params = sine_params(golden.net)
     assert len(jax.tree.leaves(params)) == golden.num_tensors
-    eps = jax.jit(golden.net.apply)(params, x, jnp.asarray(golden.noise_label, jnp.float32))
+    eps = quick_jit(golden.net.apply)(params, x, jnp.asarray(golden.noise_label, jnp.float32))
     published = np.asarray(eps)
     if golden.sigma is not None:
         published = -published / np.reshape(golden.sigma, (-1, 1, 1, 1))  # the score on [0, 1]

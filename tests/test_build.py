@@ -1,0 +1,185 @@
+"""A config becomes the objects that it describes, or an error that names the field."""
+
+import copy
+import importlib
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import default, landscapes
+from sdedit_jax import build, training
+from sdedit_jax.build import ConfigError
+from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise
+from sdedit_jax.models import EDMPreconditioned
+from sdedit_jax.sdes import SDE, VESDE, VPSDE
+from sdedit_jax.solvers import Ancestral, EulerMaruyama, Langevin, PredictorCorrector, ProbabilityFlow, Solver
+
+CONFIGS = sorted(path.stem for path in (Path(__file__).parents[1] / "configs").glob("[!_]*.py"))
+BUILDERS = {
+    "sde": build.build_sde,
+    "model": build.build_model,
+    "preconditioning": build.build_model,
+    "solver": build.build_solver,
+    "training": build.build_loss,
+}
+
+
+def config_with(**sections):
+    """The default config with other fields in some sections, as plain data; [fields] replaces a whole section."""
+    config = copy.deepcopy(default.get_config().to_dict())
+    for name, fields in sections.items():
+        config[name] = fields[0] if isinstance(fields, list) else config[name] | fields
+    return config
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_builds_and_takes_one_step(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    assert isinstance(build.build_sde(config), SDE)
+    assert isinstance(build.build_solver(config), Solver)
+    assert isinstance(build.build_model(config), nn.Module)
+    loss_fn, tx, size = build.build_loss(config), build.build_optimizer(config), config.data.image_size
+
+    def first_step(key):
+        key_init, key_step = jax.random.split(key)
+        state = training.init_state(key_init, loss_fn, tx, size)
+        x0 = jnp.zeros((config.training.batch_size, size, size, 3))
+        return state, *training.train_step(
+            state, key_step, x0, loss_fn=loss_fn, tx=tx, ema_decay=config.training.ema_decay
+        )
+
+    state, next_state, metrics = jax.eval_shape(first_step, jax.random.key(0))
+    assert next_state == state  # the same tree of shapes and dtypes, or a second step would compile again
+    assert {name: value.shape for name, value in metrics.items()} == {"loss": (), "grad_norm": ()}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_is_a_diff_against_the_default(name):
+    def fields(config, prefix=""):
+        for key, value in config.items():
+            yield prefix + key
+            if isinstance(value, dict) and key not in ("sde", "model", "solver", "times"):  # a class's own fields
+                yield from fields(value, f"{prefix}{key}.")
+
+    config = importlib.import_module(f"configs.{name}").get_config()
+    assert list(fields(config.to_dict())) == list(fields(default.get_config().to_dict()))
+
+
+def test_the_landscapes_are_what_they_say():
+    loss_fn = build.build_loss(landscapes.get_config())
+    assert isinstance(loss_fn, DenoisingScoreMatching)
+    assert loss_fn.sde == VESDE(0.02, 100.0)
+    assert loss_fn.times == LogNormalNoise(-1.0, 1.2)
+    assert isinstance(loss_fn.model, EDMPreconditioned) and loss_fn.model.sigma_data == 0.5
+    assert loss_fn.weighting.kind == "edm" and loss_fn.reduction == "mean"
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "message"),
+    [
+        ("sde", {"name": "vep"}, r"config.sde.name must be one of vp, subvp, ve, discrete_vp, got 'vep'"),
+        ("sde", [{}], r"config.sde.name must be one of .* got None"),
+        ("sde", {"sigma": 1.0}, r"config.sde has no field 'sigma'; VPSDE takes beta_min, beta_max"),
+        ("sde", {"beta_min": "low"}, r"config.sde.beta_min must be float, got 'low'"),
+        ("sde", [[1, 2]], r"config.sde must be a group of fields, got \[1, 2\]"),
+        ("model", {"name": "unet"}, r"config.model.name must be one of ncsnpp, ddpm, got 'unet'"),
+        ("model", {"chanels": 8}, r"config.model has no field 'chanels'; NCSNpp takes channels, channel_mults,"),
+        ("model", {"channel_mults": ("a",)}, r"config.model.channel_mults must be tuple\[int, ...\], got \('a',\)"),
+        ("model", {"embedding": "binary"}, r"config.model.embedding must be one of positional, fourier, got 'binary'"),
+        ("model", {"attention_levels": (7,)}, r"config.model: attention_levels must be in 0 ... 2 .* got \{7\}"),
+        ("preconditioning", {"name": "ddim"}, r"config.preconditioning.name must be one of none, edm, got 'ddim'"),
+        ("preconditioning", {"name": "edm"}, r"edm needs config.sde.name ve"),
+        ("solver", {"name": "heun"}, r"config.solver.name must be one of .*probability_flow.*, got 'heun'"),
+        ("solver", {"variance": "medium"}, r"config.solver.variance must be one of small, large, got 'medium'"),
+        ("solver", {"order": 2}, r"config.solver has no field 'order'; Ancestral takes variance"),
+        ("solver", [{"name": "euler_maruyama", "order": 2}], r"no field 'order'; EulerMaruyama takes none"),
+        ("solver", [{"name": "probability_flow", "order": 3}], r"config.solver.order must be one of 1, 2, got 3"),
+        (
+            "solver",
+            [{"name": "predictor_corrector", "predictor": {"name": "x"}}],
+            r"config.solver.predictor.name must be one of",
+        ),
+        (
+            "solver",
+            [{"name": "predictor_corrector", "corrector": {"snr": 0.1}}],
+            r"config.solver.corrector has no field 'snr'; Langevin takes target_snr, num_steps",
+        ),
+        ("training", {"weighting": "flat"}, r"config.training.weighting must be one of noise, likelihood, edm, got 'fl"),
+        ("training", {"reduction": "sum"}, r"config.training.reduction must be one of mean, half_sum, got 'sum'"),
+        ("training", {"times": {"name": "cosine"}}, r"config.training.times.name must be one of uniform, log_normal"),
+        ("training", {"times": {"name": "uniform", "mean": 0.0}}, r"config.training.times has no field 'mean'"),
+    ],
+)
+def test_a_config_of_nothing_names_the_field(section, fields, message):
+    with pytest.raises(ConfigError, match=message):
+        BUILDERS[section](config_with(**{section: fields}))
+
+
+def test_preconditioning_needs_a_continuous_ve_sde():
+    ve, edm = [{"name": "ve", "sigma_max": 50.0}], {"name": "edm", "sigma_data": 0.3}
+    model = build.build_model(config_with(sde=ve, preconditioning=edm))
+    assert isinstance(model, EDMPreconditioned) and model.sigma_data == 0.3
+    for sde in ([{"name": "vp"}], [{"name": "discrete_vp"}], [{"name": "ve", "num_levels": 10}]):
+        with pytest.raises(ConfigError, match="edm needs config.sde.name ve"):
+            build.build_model(config_with(sde=sde, preconditioning=edm))
+
+
+def test_a_network_of_impossible_size_is_a_config_error():
+    model = build.build_model(config_with(model=[{"name": "ddpm", "channels": -4}]))
+    with pytest.raises(ConfigError, match="The config describes no network for 64 pixels"):
+        build.param_shapes(model, 64)
+
+
+def test_an_empty_field_is_left_to_the_class():
+    config = default.get_config()
+    assert config.solver.variance is None and config.solver.order is None
+    assert build.build_solver(config) == Ancestral()
+    config.solver.name = "probability_flow"
+    assert build.build_solver(config) == ProbabilityFlow()
+    config.solver.order = 2
+    assert build.build_solver(config) == ProbabilityFlow(order=2)
+
+
+def test_a_predictor_corrector_is_built_of_both():
+    assert build.build_solver(config_with(solver={"name": "predictor_corrector"})) == PredictorCorrector()
+    parts = {"predictor": {"name": "euler_maruyama"}, "corrector": {"target_snr": 0.1, "num_steps": 2}}
+    solver = build.build_solver(config_with(solver={"name": "predictor_corrector"} | parts))
+    assert solver == PredictorCorrector(EulerMaruyama(), Langevin(0.1, 2))
+
+
+def test_lists_become_tuples_so_that_a_model_can_be_a_static_argument():
+    model = build.build_model(config_with(model={"channel_mults": [1, 2], "attention_levels": []}))
+    assert hash(model) == hash(build.build_model(config_with(model={"channel_mults": (1, 2), "attention_levels": ()})))
+
+
+def test_sdes_keep_their_values():
+    assert build.build_sde(config_with(sde={"beta_max": 10})) == VPSDE(0.1, 10.0)
+
+
+@pytest.mark.parametrize("warmup_steps", [0, 1, 4])
+def test_the_learning_rate_rises_linearly(warmup_steps):
+    """For a constant gradient Adam's step is the learning rate itself."""
+    tx = build.build_optimizer(config_with(training={"warmup_steps": warmup_steps, "learning_rate": 0.1}))
+    params = {"x": jnp.zeros(1)}
+    opt_state, taken = tx.init(params), []
+    update = jax.jit(tx.update)
+    for _ in range(6):
+        updates, opt_state = update({"x": jnp.full(1, 0.5)}, opt_state, params)
+        taken.append(-float(updates["x"][0]))
+    expected = [0.1 * min(1.0, n / max(1, warmup_steps)) for n in range(1, 7)]
+    # Adam divides by 1 - b2^n, 1e-3 at first, which is 6e-8 off in float32.
+    np.testing.assert_allclose(taken, expected, rtol=6e-5)
+
+
+@pytest.mark.parametrize("norm", [0.5, 2.0, 50.0])
+def test_the_gradient_is_clipped_by_its_norm(norm):
+    tx = build.build_optimizer(config_with(training={"grad_clip": 2.0}))
+    gradient = {"a": jnp.array([0.6 * norm]), "b": jnp.array([0.0, 0.8 * norm])}
+    _, (_, (adam, *_)) = jax.jit(lambda gradient: tx.update(gradient, tx.init(gradient)))(gradient)
+    clipped = jax.tree.map(lambda g: g * min(1.0, 2.0 / norm), gradient)
+    # After one step Adam's first moment is 1 - b1 of the gradient that reached it.
+    jax.tree.map(lambda mu, g: np.testing.assert_allclose(mu, 0.1 * g, rtol=1e-5), adam.mu, clipped)

@@ -1,0 +1,324 @@
+"""Training is a pure step and a loop that can be cut anywhere."""
+
+import dataclasses
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from sdedit_jax.checkpoints import Checkpointer, restore_ema
+from sdedit_jax.images import load_image
+from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise
+from sdedit_jax.models import NCSNpp
+from sdedit_jax.sdes import VESDE
+from sdedit_jax.training import (
+    HeldOut,
+    Schedule,
+    TrainingError,
+    init_state,
+    train,
+    train_step,
+    validation_loss,
+)
+from tests.toys import Blur, GaussianNoise
+
+SDE = VESDE(0.02, 10.0)
+EMA_DECAY = 0.9
+TINY = NCSNpp(
+    channels=8,
+    channel_mults=(1, 1),
+    num_res_blocks=1,
+    attention_levels=(),
+    fir=False,
+    progressive="none",
+    progressive_input="none",
+    dropout=0.1,
+)
+SIZE = 8
+
+
+class Affine(nn.Module):
+    """eps = a x + b: what the noise prediction is for Gaussian data at one noise level."""
+
+    @nn.compact
+    def __call__(self, x, noise_label, *, train=False):
+        a, b = (self.param(name, nn.initializers.zeros, ()) for name in "ab")
+        return a * x + b
+
+
+class NoGradient(nn.Module):
+    """A finite output whose gradient is NaN."""
+
+    @nn.compact
+    def __call__(self, x, noise_label, *, train=False):
+        gain = self.param("gain", nn.initializers.ones, ())
+        return x + jnp.sqrt(gain - gain)
+
+
+def pictures(num_images, seed=0):
+    """(B, 8, 8, 3) in [-1, 1]: smooth colour gradients, so that there is something to learn."""
+    rng = np.random.default_rng(seed)
+    slopes = rng.uniform(-1, 1, (num_images, 2, 1, 1, 3))
+    ramp = np.linspace(-1, 1, SIZE)
+    x = slopes[:, 0] * ramp[None, :, None, None] + slopes[:, 1] * ramp[None, None, :, None]
+    return (x / 2).astype(np.float32)
+
+
+def batches_from(step, batch_size=2):
+    """Endless batches, of which number k depends on k alone."""
+    while True:
+        yield pictures(batch_size, seed=step)
+        step += 1
+
+
+class Edits:
+    """An edit that is cheap, and that remembers what it was asked for."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, params, key, x_guide):
+        self.calls.append((jax.tree.map(np.asarray, params), jax.random.key_data(key), x_guide))
+        return jnp.asarray(-x_guide)
+
+
+def run(workdir, num_steps, *, model=Blur(), every=2, edit=None, batches=batches_from, **schedule):
+    """Trains in `workdir` and returns the state."""
+    intervals = {"log_every": every, "checkpoint_every": every, "sample_every": every} | schedule
+    return train(
+        workdir,
+        loss_fn=DenoisingScoreMatching(model, SDE, LogNormalNoise(0.0, 1.0)),
+        tx=optax.adam(1e-2),
+        ema_decay=EMA_DECAY,
+        schedule=Schedule(num_steps=num_steps, **intervals),
+        seed=3,
+        batches_from=batches,
+        held_out=HeldOut(pictures(4, seed=100), pictures(3, seed=200), edit or Edits()),
+    )
+
+
+def rows(workdir):
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")) for line in lines]
+    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in rows]
+
+
+def assert_same_bits(found, wanted):
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    for got, want in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert np.asarray(got).tobytes() == np.asarray(want).tobytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder and the state of an uninterrupted run of a real network."""
+    workdir = tmp_path_factory.mktemp("whole")
+    return workdir, run(workdir, 30, model=TINY, every=10)
+
+
+def test_a_resumed_run_is_the_run_that_was_not_interrupted(whole, tmp_path):
+    """Bit for bit: parameters, their average, the optimizer's moments, and every row of the metrics."""
+    run(tmp_path, 20, model=TINY, every=10)
+    state = run(tmp_path, 30, model=TINY, every=10)
+    assert int(state.step) == 30
+    assert_same_bits(state, whole[1])
+    assert rows(tmp_path) == rows(whole[0])
+    assert [row["step"] for row in rows(tmp_path)] == [10, 10, 20, 20, 30, 30]
+
+
+def test_the_loss_falls(whole):
+    losses = [row["validation_loss"] for row in rows(whole[0]) if "validation_loss" in row]
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_the_newest_checkpoint_is_the_state_that_is_returned(whole):
+    workdir, state = whole
+    with Checkpointer(workdir) as checkpointer:
+        assert checkpointer.latest_step() == 30
+        assert_same_bits(checkpointer.restore(jax.eval_shape(lambda: state)), state)
+
+
+def test_a_finished_run_does_nothing_more(tmp_path):
+    state = run(tmp_path, 2)
+    metrics = rows(tmp_path)
+    edit = Edits()
+    assert_same_bits(run(tmp_path, 2, edit=edit), state)
+    assert rows(tmp_path) == metrics and not edit.calls
+
+
+def test_what_a_killed_run_logged_after_its_checkpoint_is_logged_again(tmp_path):
+    run(tmp_path / "whole", 4)
+    run(tmp_path / "killed", 2)
+    with (tmp_path / "killed" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "loss": 7.0}\n{"step": 4, "lo')
+    run(tmp_path / "killed", 4)
+    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
+
+
+def test_intervals_need_not_divide_each_other(tmp_path):
+    run(tmp_path, 7, log_every=3, checkpoint_every=2, sample_every=4)
+    found = rows(tmp_path)
+    assert [row["step"] for row in found if "loss" in row] == [3, 6, 7]
+    assert [row["step"] for row in found if "validation_loss" in row] == [4, 7]
+    run(tmp_path / "each", 7, every=1)
+    each = {row["step"]: row["loss"] for row in rows(tmp_path / "each") if "loss" in row}
+    means = [np.mean([each[step] for step in steps]) for steps in ([1, 2, 3], [4, 5, 6], [7])]
+    # Means of the same float32 losses, in double precision.
+    np.testing.assert_allclose([row["loss"] for row in found if "loss" in row], means, rtol=1e-12)
+
+
+@pytest.mark.parametrize("field", ["num_steps", "log_every", "checkpoint_every", "sample_every"])
+def test_a_schedule_needs_positive_intervals(field):
+    good = {"num_steps": 1, "log_every": 1, "checkpoint_every": 1, "sample_every": 1}
+    with pytest.raises(ValueError, match=f"{field} must be 1 or more steps, got 0"):
+        Schedule(**good | {field: 0})
+
+
+def test_edits_are_made_of_the_averaged_params_with_one_key(tmp_path):
+    edit = Edits()
+    state = run(tmp_path, 4, edit=edit)
+    (_, first_key, _), (params, key, x_guide) = edit.calls
+    assert_same_bits(params, state.ema_params)
+    assert params["gain"] != state.params["gain"]
+    np.testing.assert_array_equal(key, first_key)  # so that two grids differ by the training alone
+    np.testing.assert_array_equal(x_guide, pictures(3, seed=200))
+
+
+def test_the_grid_of_edits_shows_guides_above_edits(tmp_path):
+    run(tmp_path, 4, every=4)
+    assert [path.name for path in (tmp_path / "edits").iterdir()] == ["step_0000004.png"]
+    grid = load_image(tmp_path / "edits" / "step_0000004.png")
+    side = 128  # a picture of 8 pixels is enlarged to 128 on a sheet
+    top, left, row = 26, 8, 8 + 18 + side
+    guide, edited = (grid[y : y + side : 16, left : left + side : 16] for y in (top, top + row))
+    np.testing.assert_allclose(guide, pictures(3, seed=200)[0], atol=1 / 127.5)  # one byte
+    np.testing.assert_allclose(edited, -guide, atol=2 / 127.5)
+
+
+def nan_from(bad_step):
+    """Batches of which those from `bad_step` on hold a NaN."""
+
+    def batches(step):
+        for number, x in enumerate(batches_from(step), start=step + 1):
+            yield x if number < bad_step else np.full_like(x, np.nan)
+
+    return batches
+
+
+@pytest.mark.parametrize(
+    "intervals",
+    [
+        {"log_every": 2, "checkpoint_every": 2, "sample_every": 2},
+        {"log_every": 99, "checkpoint_every": 2, "sample_every": 99},
+        {"log_every": 3, "checkpoint_every": 2, "sample_every": 99},
+        {"log_every": 99, "checkpoint_every": 2, "sample_every": 3},
+    ],
+)
+def test_a_run_that_diverges_stops_and_saves_nothing_of_it(tmp_path, intervals):
+    with pytest.raises(TrainingError, match=r"The loss is nan at step [34], .* lower --config.training.learning_rate"):
+        run(tmp_path, 8, batches=nan_from(3), **intervals)
+    with Checkpointer(tmp_path) as checkpointer:
+        assert checkpointer.latest_step() == 2
+    assert np.isfinite(jax.tree.leaves(restore_ema(tmp_path))).all()
+    assert all(row["step"] <= 2 for row in rows(tmp_path))
+
+
+def test_a_gradient_that_is_not_finite_is_noticed_before_the_loss_is(tmp_path):
+    with pytest.raises(TrainingError, match="The grad_norm is nan at step 1"):
+        run(tmp_path, 1, model=NoGradient(), every=1)
+    assert not rows(tmp_path)
+
+
+def test_a_run_that_diverged_goes_on_from_its_last_checkpoint(tmp_path):
+    wanted = run(tmp_path / "whole", 4)
+    with pytest.raises(TrainingError):
+        run(tmp_path / "mended", 4, batches=nan_from(3))
+    assert_same_bits(run(tmp_path / "mended", 4), wanted)
+    assert rows(tmp_path / "mended") == rows(tmp_path / "whole")
+
+
+def test_the_average_follows_the_params_faster_at_the_start(new_key):
+    """ema_n = d ema + (1 - d) params, d = min(decay, (1 + n) / (10 + n)), against NumPy in double precision."""
+    loss_fn, tx = DenoisingScoreMatching(Blur(), SDE), optax.adam(1e-2)
+    key = new_key()
+    step = jax.jit(functools.partial(train_step, loss_fn=loss_fn, tx=tx, ema_decay=0.5))
+    state = init_state(new_key(), loss_fn, tx, SIZE)
+    assert_same_bits(state.ema_params, state.params)
+    ema = float(state.params["gain"])
+    for n in range(16):
+        state, _ = step(state, jax.random.clone(key), pictures(2))
+        decay = min(0.5, (1 + n) / (10 + n))
+        ema = decay * ema + (1 - decay) * float(state.params["gain"])
+        assert int(state.step) == n + 1
+        np.testing.assert_allclose(state.ema_params["gain"], ema, rtol=16 * 2.0**-23)  # a rounding each step
+
+
+def test_every_step_draws_other_noise(new_key):
+    loss_fn, tx = DenoisingScoreMatching(Blur(), SDE), optax.sgd(0.0)
+    step = jax.jit(functools.partial(train_step, loss_fn=loss_fn, tx=tx, ema_decay=0.5))
+    key, state, losses = new_key(), init_state(new_key(), loss_fn, tx, SIZE), []
+    for _ in range(3):
+        state, metrics = step(state, jax.random.clone(key), pictures(2))
+        losses.append(float(metrics["loss"]))
+    assert len(set(losses)) == 3
+
+
+def test_training_reaches_the_least_loss_that_there_is(new_key):
+    """Pixels N(m, s^2) at one noise level sigma: eps = sigma (x - m) / (s^2 + sigma^2), and loss s^2 / (s^2 + sigma^2)."""
+    mean, std, sigma = 0.3, 0.5, 0.7
+    loss_fn = DenoisingScoreMatching(Affine(), SDE, LogNormalNoise(np.log(sigma), 0.0))
+    tx = optax.adam(optax.linear_schedule(0.05, 0.0, 400))
+
+    @jax.jit
+    def trained(key_init, key_data, key_train):
+        def body(state, key):
+            x0 = mean + std * jax.random.normal(key, (64, 4, 4, 1))
+            return train_step(state, key_train, x0, loss_fn=loss_fn, tx=tx, ema_decay=0.99)
+
+        state, _ = jax.lax.scan(body, init_state(key_init, loss_fn, tx, 4), jax.random.split(key_data, 400))
+        return state
+
+    @jax.jit
+    def tested(params, key_data, key_loss):
+        return loss_fn(params, key_loss, mean + std * jax.random.normal(key_data, (4096, 4, 4, 1)))
+
+    state = trained(new_key(), new_key(), new_key())
+    slope = sigma / (std**2 + sigma**2)
+    # The last 100 steps, over which the rate fades, average 1e5 noises of deviation s / sqrt(s^2 + sigma^2) = 0.58.
+    np.testing.assert_allclose(state.params["a"], slope, atol=5 * 0.58 / np.sqrt(1e5) / np.hypot(std, sigma))
+    np.testing.assert_allclose(state.params["b"], -slope * mean, atol=5 * 0.58 / np.sqrt(1e5))
+    least, n = std**2 / (std**2 + sigma**2), 4096 * 16
+    found = tested(state.params, new_key(), new_key())
+    np.testing.assert_allclose(found, least, atol=5 * least * np.sqrt(2 / n))  # five standard errors of a chi square
+
+
+def test_the_validation_loss_of_the_exact_network_is_known_level_by_level(new_key):
+    """s^2 / (s^2 + sigma(t)^2) for pixels N(m, s^2), at the times 1/16, 3/16, ..."""
+    exact = GaussianNoise(0.3, 0.5)
+    loss_fn = DenoisingScoreMatching(exact, SDE)
+    x0 = 0.3 + 0.5 * jax.random.normal(new_key(), (256, SIZE, SIZE, 3))
+    validate = jax.jit(lambda x0: validation_loss(loss_fn, {}, x0))
+    found = validate(x0)
+    sigma = 0.02 * (10.0 / 0.02) ** ((np.arange(8) + 0.5) / 8)
+    least = 0.25 / (0.25 + sigma**2)
+    np.testing.assert_allclose(found, least, rtol=5 * np.sqrt(2 / x0.size))  # five standard errors of a chi square
+    np.testing.assert_array_equal(validate(x0), found)
+
+
+TRAIN_ON_TWO_DEVICES = """
+import sys, jax, numpy as np
+from pathlib import Path
+from tests.test_training import run
+assert jax.device_count() == 2
+state = run(Path(sys.argv[1]), 4, batches=lambda step: iter([np.ones((2, 8, 8, 3), np.float32) / (n + 2) for n in range(9)]))
+print(float(state.params["gain"]), float(state.ema_params["gain"]))
+"""
