@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import flax.linen as nn
 import jax
@@ -35,16 +35,24 @@ SOLVERS = {
 }
 
 
+class Config(Protocol):
+    """Fields by name: a `ConfigDict`, or the dict that was stored of one."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The field `name`; of a section, the fields in it."""
+        ...
+
+
 class ConfigError(ValueError):
     """A config that describes nothing that exists; the message names the field."""
 
 
-def build_sde(config: Mapping[str, Any]) -> SDE:
+def build_sde(config: Config) -> SDE:
     """The SDE of `config.sde`."""
     return _build(SDES, config["sde"], "config.sde")
 
 
-def build_model(config: Mapping[str, Any]) -> nn.Module:
+def build_model(config: Config) -> nn.Module:
     """The network of `config.model` with the preconditioning of `config.preconditioning`."""
     model = _build(MODELS, config["model"], "config.model")
     preconditioning = _fields(config["preconditioning"], "config.preconditioning")
@@ -58,7 +66,7 @@ def build_model(config: Mapping[str, Any]) -> nn.Module:
     return _construct(EDMPreconditioned, {"network": model, **preconditioning}, "config.preconditioning")
 
 
-def build_solver(config: Mapping[str, Any]) -> Solver:
+def build_solver(config: Config) -> Solver:
     """The solver of `config.solver`; a predictor_corrector has the fields `predictor` and `corrector`, fields again."""
     fields = _fields(config["solver"], "config.solver")
     if "predictor" in fields:
@@ -68,7 +76,7 @@ def build_solver(config: Mapping[str, Any]) -> Solver:
     return _build(SOLVERS, fields, "config.solver")
 
 
-def build_loss(config: Mapping[str, Any]) -> DenoisingScoreMatching:
+def build_loss(config: Config) -> DenoisingScoreMatching:
     """The loss of `config.training`, for the model and the SDE of the config."""
     training = config["training"]
     kinds = typing.get_args(Weighting.__annotations__["kind"])
@@ -83,7 +91,7 @@ def build_loss(config: Mapping[str, Any]) -> DenoisingScoreMatching:
     return _construct(DenoisingScoreMatching, fields, "config.training")
 
 
-def build_optimizer(config: Mapping[str, Any]) -> optax.GradientTransformation:
+def build_optimizer(config: Config) -> optax.GradientTransformation:
     """Adam after clipping the gradient's global norm; step n = 1, 2, ... has min(1, n / warmup_steps) of its rate."""
     training = config["training"]
 

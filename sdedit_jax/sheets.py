@@ -17,8 +17,9 @@ CAPTION_COLOR = (64, 64, 64)
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Sequence[str]]) -> np.ndarray:
     """(H, W, 3) float32 in [-1, 1]: `rows` of pictures on white, each below its own caption.
 
-    Pictures are (h, w, 3) in [-1, 1] or masks (h, w, 1) in [0, 1] and may differ in size. One with a side below 128
-    pixels is enlarged by a whole factor, pixels staying square. Rows may be of different lengths.
+    Pictures are (h, w, 3) in [-1, 1] or masks (h, w, 1) in [0, 1] and may differ in size. Small ones are enlarged by a
+    whole factor, pixels staying square, to about the largest of them and to 128 pixels or more. Rows may be of
+    different lengths.
     """
     if not rows or [len(row) for row in rows] != [len(row) for row in captions]:
         raise ValueError(
@@ -26,7 +27,8 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Seque
             f"and {[len(row) for row in captions]} captions."
         )
     font = ImageFont.load_default(CAPTION_SIZE)
-    tiles = [[_tile(picture) for picture in row] for row in rows]
+    side = max([MIN_SIDE, *(min(picture.shape[:2]) for row in rows for picture in row)])
+    tiles = [[_tile(picture, side) for picture in row] for row in rows]
     lefts = _starts(_column_widths(tiles, captions, font))
     tops = _starts([CAPTION_HEIGHT + max((tile.height for tile in row), default=0) for row in tiles])
     sheet = Image.new("RGB", (lefts[-1], tops[-1]), "white")
@@ -38,12 +40,13 @@ def contact_sheet(rows: Sequence[Sequence[np.ndarray]], captions: Sequence[Seque
     return from_uint8(np.asarray(sheet))
 
 
-def _tile(picture: np.ndarray) -> Image.Image:
+def _tile(picture: np.ndarray, side: int) -> Image.Image:
+    """The picture or mask with its shorter side near `side`."""
     if picture.ndim != 3 or picture.shape[-1] not in (1, 3):
         raise ValueError(f"A picture on a sheet must be (h, w, 3), or (h, w, 1) for a mask, got {picture.shape}.")
     if picture.shape[-1] == 1:
         picture = np.repeat(2.0 * picture - 1.0, 3, axis=-1)
-    factor = -(-MIN_SIDE // min(picture.shape[:2]))
+    factor = max(-(-MIN_SIDE // min(picture.shape[:2])), round(side / min(picture.shape[:2])))
     return Image.fromarray(to_uint8(picture).repeat(factor, axis=0).repeat(factor, axis=1))
 
 

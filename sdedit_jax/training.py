@@ -167,7 +167,8 @@ def train(
         log = _Log(workdir / "metrics.jsonl", first_step)
         look = _Look(workdir / "edits", loss_fn, held_out, seed)
         batches = batches_from(first_step)
-        for step in (bar := tqdm(range(first_step + 1, schedule.num_steps + 1), initial=first_step, unit="step")):
+        steps = range(first_step + 1, schedule.num_steps + 1)
+        for step in (bar := tqdm(steps, initial=first_step, total=schedule.num_steps, unit="step")):
             x0 = jax.make_array_from_process_local_data(batched, next(batches))
             state, metrics = step_fn(state, x0)
             log.add(metrics, x0.shape[0])

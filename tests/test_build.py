@@ -108,7 +108,11 @@ def test_the_landscapes_are_what_they_say():
             [{"name": "predictor_corrector", "corrector": {"snr": 0.1}}],
             r"config.solver.corrector has no field 'snr'; Langevin takes target_snr, num_steps",
         ),
-        ("training", {"weighting": "flat"}, r"config.training.weighting must be one of noise, likelihood, edm, got 'fl"),
+        (
+            "training",
+            {"weighting": "flat"},
+            r"config.training.weighting must be one of noise, likelihood, edm, got 'fl",
+        ),
         ("training", {"reduction": "sum"}, r"config.training.reduction must be one of mean, half_sum, got 'sum'"),
         ("training", {"times": {"name": "cosine"}}, r"config.training.times.name must be one of uniform, log_normal"),
         ("training", {"times": {"name": "uniform", "mean": 0.0}}, r"config.training.times has no field 'mean'"),

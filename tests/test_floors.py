@@ -77,7 +77,9 @@ def test_every_module_has_a_floor():
 @pytest.mark.parametrize("name", FLOOR_OF)
 def test_a_module_imports_only_from_below(name):
     found = {(path, other) for path in files(name) for other in imports(path.read_text(encoding="utf-8"))}
-    wrong = [f"{path.relative_to(ROOT)} imports {other}" for path, other in found if other and not may_import(name, other)]
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {other}" for path, other in found if other and not may_import(name, other)
+    ]
     assert not wrong
     # The package itself hands out names from every floor: only a face may ask it.
     assert FLOOR_OF[name] == FLOOR_OF["cli"] or "" not in {other for _, other in found}

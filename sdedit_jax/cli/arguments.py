@@ -8,6 +8,7 @@ import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Literal
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -73,7 +74,7 @@ class Request:
     out: str | None
     workdir: str | None
     source: str | None
-    dtype: str
+    dtype: Literal["float32", "float16", "bfloat16"]
 
 
 def resolve_config(argv: list[str]) -> list[str]:

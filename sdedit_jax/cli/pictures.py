@@ -40,6 +40,8 @@ def edit(config: ConfigDict, out: Path) -> None:
         raise ValueError(f"t0 must be in (0, 1] (0 = keep the guide, 1 = ignore it), got {settings.t0}.")
     require_positive(settings, ("num_samples", "num_steps", "num_repeats"))
     pairs = find_guides(settings.guide, settings.mask)
+    if len(pairs) > 1 and out.resolve() in {guide.parent.resolve() for guide, _ in pairs}:
+        raise ValueError(f"--out {out} is the folder of the guides, which results would join. Choose another folder.")
     for pair in pairs:
         _check_pair(*pair)
     check_writable(out)
@@ -52,7 +54,7 @@ def edit(config: ConfigDict, out: Path) -> None:
         for guide, mask in pairs:
             bar.set_description(guide.stem)
             _edit_one(config, loaded, run, guide, mask, out)
-    print(f"{len(pairs)} guides, {settings.num_samples} candidates each: {out.resolve()}")
+    print(f"Guides: {len(pairs)}, candidates of each: {settings.num_samples}, written to {out.resolve()}")
 
 
 def sample(config: ConfigDict, out: Path) -> None:
@@ -87,7 +89,7 @@ def sample(config: ConfigDict, out: Path) -> None:
     rows = [list(x[start : start + SHEET_COLUMNS]) for start in range(0, num_samples, SHEET_COLUMNS)]
     captions = [[f"{SHEET_COLUMNS * i + j:02d}" for j in range(len(row))] for i, row in enumerate(rows)]
     images.save_image(out / "samples.png", sheets.contact_sheet(rows, captions), fields)
-    print(f"{num_samples} pictures: {out.resolve()}")
+    print(f"Pictures: {num_samples}, written to {out.resolve()}")
 
 
 def find_guides(guide: str, mask: str) -> list[tuple[Path, Path | None]]:
@@ -194,8 +196,9 @@ def _edit_one(config: ConfigDict, loaded: "Loaded", run: EditFn, guide: Path, ma
 def _noised(config: ConfigDict, loaded: "Loaded", x: np.ndarray) -> np.ndarray:
     """A draw of what the guide `x` (H, W, 3) is like at t0, where the reverse SDE starts, scaled to be shown."""
     import jax
+    import jax.numpy as jnp
 
-    t0 = np.float32(config.editing.t0)
+    t0 = jnp.float32(config.editing.t0)
     x_t0 = jax.jit(loaded.sde.perturb)(jax.random.key(config.seed), x[None], t0)[0]
     return np.asarray(x_t0 / (loaded.sde.alpha(t0) + loaded.sde.sigma(t0)))
 

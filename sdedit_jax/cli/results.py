@@ -15,8 +15,8 @@ import sdedit_jax
 def require_positive(section: ConfigDict, names: Iterable[str]) -> None:
     """ValueError naming the first of the fields that is below 1."""
     for name in names:
-        if section[name] < 1:
-            raise ValueError(f"{name} must be 1 or more, got {section[name]}.")
+        if getattr(section, name) < 1:
+            raise ValueError(f"{name} must be 1 or more, got {getattr(section, name)}.")
 
 
 def check_writable(folder: Path) -> None:
@@ -31,8 +31,8 @@ def check_writable(folder: Path) -> None:
 
 def settings_of(config: ConfigDict, names: Iterable[str]) -> dict[str, Any]:
     """What has to be known to make the same pictures again: these parts of the config, as plain data."""
-    chosen = {name: config[name].to_dict() if isinstance(config[name], ConfigDict) else config[name] for name in names}
-    return {"sdedit_jax": sdedit_jax.__version__, **chosen}
+    plain = config.to_dict()
+    return {"sdedit_jax": sdedit_jax.__version__} | {name: plain[name] for name in names}
 
 
 def write_json(path: Path, fields: dict[str, Any]) -> None:

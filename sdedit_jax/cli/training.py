@@ -1,6 +1,9 @@
 """The modes that make models: prepare, train and convert."""
 
+import contextlib
+import io
 from pathlib import Path
+from typing import Literal
 
 from ml_collections import ConfigDict
 
@@ -17,7 +20,9 @@ def prepare(config: ConfigDict) -> None:
     check_writable(Path(config.data.dir).expanduser())
     from sdedit_jax.data.landscapes.builder import prepare_landscapes
 
-    print(f"Data set: {prepare_landscapes(config.data.dir, config.data.image_size)}")
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS says that it downloads
+        folder = prepare_landscapes(config.data.dir, config.data.image_size)
+    print(f"Data set: {folder}")
 
 
 def train(config: ConfigDict, workdir: Path) -> None:
@@ -25,10 +30,16 @@ def train(config: ConfigDict, workdir: Path) -> None:
     settings = config.training
     require_positive(settings, ("batch_size", "num_validation"))
     check_writable(workdir)
+    import jax
+
     from sdedit_jax import build, checkpoints, training
     from sdedit_jax.data import pipeline
     from sdedit_jax.strokes import simulate_strokes
 
+    if settings.batch_size % jax.device_count():
+        raise ValueError(
+            f"batch_size must be a multiple of the {jax.device_count()} devices, got {settings.batch_size}."
+        )
     schedule = training.Schedule(
         settings.num_steps, settings.log_every, settings.checkpoint_every, settings.sample_every
     )
@@ -59,7 +70,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
     print(f"Trained to step {int(state.step)}: {workdir.resolve()}")
 
 
-def convert(source: str, path: Path, dtype: str) -> None:
+def convert(source: str, path: Path, dtype: Literal["float32", "float16", "bfloat16"]) -> None:
     """Writes the model `source`, anything that `weights.load` takes, as the one ``.safetensors`` file `path`."""
     if path.suffix != ".safetensors":
         raise ValueError(f"--out must end in .safetensors, got {path}.")

@@ -47,7 +47,11 @@ def load(source: str | os.PathLike[str]) -> Loaded:
     missing = [name for name in (*DESCRIPTION, "data") if name not in config]
     if missing:
         raise WeightsError(f"{source} does not describe its model: {', '.join(missing)} missing from its config.")
-    model, image_size = build.build_model(config), config["data"]["image_size"]
+    data = config["data"]
+    image_size = data.get("image_size") if isinstance(data, Mapping) else None
+    if not isinstance(image_size, int) or image_size < 1:
+        raise WeightsError(f"{source} does not say the size of its pictures, config.data.image_size: {data!r}.")
+    model = build.build_model(config)
     check_params(params, build.param_shapes(model, image_size))
     return Loaded(model, build.build_sde(config), params, image_size, config)
 

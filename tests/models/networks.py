@@ -13,6 +13,7 @@ from tests.models.reference_names import from_torch, to_torch, torch_names
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
+@functools.cache
 def param_shapes(net, image_size: int = 32) -> dict[str, tuple[int, ...]]:
     """{path: shape} of the parameters of `net`, found without computing anything."""
     x = jnp.zeros((1, image_size, image_size, 3))
@@ -30,6 +31,19 @@ def sine_params(net):
         name = names[path]
         torch_shape = to_torch(name, np.empty(shape)).shape
         flat[path] = from_torch(name, _sine_tensor(name, order[name], torch_shape))
+    return {"params": traverse_util.unflatten_dict(flat, sep="/")}
+
+
+def random_params(net, seed: int = 0):
+    """Variables of `net` that keep the size of what passes through, drawn without compiling anything."""
+    random = np.random.default_rng(seed)
+    flat = {}
+    for path, shape in param_shapes(net).items():
+        noise = random.standard_normal(shape).astype(np.float32)
+        if path.endswith("/kernel"):
+            flat[path] = noise / np.sqrt(np.prod(shape[:-1]), dtype=np.float32)
+        else:
+            flat[path] = np.float32(path.endswith("/scale")) + np.float32(0.1) * noise
     return {"params": traverse_util.unflatten_dict(flat, sep="/")}
 
 

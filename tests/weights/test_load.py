@@ -1,42 +1,83 @@
 """`weights.load` finds a model by file, by training folder and by name, and says what there is when it does not."""
 
+import functools
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors import safe_open
 
-from sdedit_jax import weights
+from sdedit_jax import build, weights
+from sdedit_jax.build import ConfigError
 from sdedit_jax.checkpoints import Checkpointer, CheckpointError, write_config
+from sdedit_jax.models import DDPM
+from sdedit_jax.sdes import VPSDE
 from sdedit_jax.weights import WeightsError, native
 
-CONFIG = {"model": {"name": "ddpm", "channel_mults": (1, 2)}, "t_min": 1e-5}
+CONFIG = {
+    "model": {"name": "ddpm", "channels": 4, "channel_mults": (1,), "num_res_blocks": 1, "attention_levels": ()},
+    "preconditioning": {"name": "none", "sigma_data": 0.5},
+    "sde": {"name": "vp", "beta_min": 0.2},
+    "data": {"image_size": 8, "dir": "/home/someone/secret"},
+    "seed": 7,
+}
 
 
+@functools.cache
 def new_params(seed=0):
-    kernel = np.random.default_rng(seed).normal(size=(3, 4)).astype(np.float32)
-    return {"conv": {"kernel": kernel, "bias": np.zeros(4, np.float32)}}
+    shapes = build.param_shapes(build.build_model(CONFIG), 8)
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
 
 
 def assert_same(found, wanted):
     jax.tree.map(np.testing.assert_array_equal, found, wanted)
 
 
-def test_load_takes_a_file(tmp_path):
-    path = tmp_path / "model.safetensors"
+def assert_is_the_model(loaded):
+    assert loaded.model == build.build_model(CONFIG) and isinstance(loaded.model, DDPM)
+    assert loaded.sde == VPSDE(beta_min=0.2)
+    assert loaded.image_size == 8
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A training folder with the averaged params of seed 1."""
+    folder = tmp_path_factory.mktemp("run")
+    write_config(folder, CONFIG)
+    state = {"ema_params": new_params(1), "params": new_params(2), "step": np.array(5)}
+    with Checkpointer(folder) as checkpoints:
+        checkpoints.save(5, jax.tree.map(jnp.asarray, state))
+    return folder
+
+
+def test_load_takes_a_file(path):
     native.save(path, new_params(), CONFIG)
     loaded = weights.load(path)
+    assert_is_the_model(loaded)
     assert_same(loaded.params, new_params())
     assert loaded.config == CONFIG
 
 
-def test_load_takes_a_training_folder(tmp_path):
-    write_config(tmp_path, CONFIG)
-    state = {"ema_params": new_params(1), "params": new_params(2), "step": np.array(5)}
-    with Checkpointer(tmp_path) as checkpoints:
-        checkpoints.save(5, jax.tree.map(jnp.asarray, state))
-    loaded = weights.load(tmp_path)
+def test_load_takes_a_training_folder(run_dir):
+    loaded = weights.load(run_dir)
+    assert_is_the_model(loaded)
     assert_same(loaded.params, new_params(1))
     assert loaded.config == CONFIG
+
+
+def test_what_is_loaded_predicts_noise(run_dir):
+    loaded = weights.load(run_dir)
+    x = jnp.ones((2, 8, 8, 3))
+    eps = jax.jit(loaded.model.apply)({"params": loaded.params}, x, jnp.ones(2))
+    assert eps.shape == x.shape and np.isfinite(eps).all()
 
 
 def test_a_folder_without_training(tmp_path):
@@ -44,12 +85,15 @@ def test_a_folder_without_training(tmp_path):
         weights.load(tmp_path)
 
 
-def test_a_bundled_model_is_loaded_by_name(tmp_path, monkeypatch):
+def test_a_bundled_model_is_loaded_by_name_before_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "BUNDLED", tmp_path)
     native.save(tmp_path / "hills.safetensors", new_params(), CONFIG)
     native.save(tmp_path / "faces.safetensors", new_params(1), CONFIG)
+    monkeypatch.chdir(tmp_path)
+    native.save("hills", new_params(1), CONFIG)
     assert weights.bundled_models() == ["faces", "hills"]
     assert_same(weights.load("hills").params, new_params())
+    assert_same(weights.load("./hills").params, new_params(1))
     with pytest.raises(WeightsError, match=r"no model 'beach'.*\(faces, hills\)"):
         weights.load("beach")
 
@@ -62,3 +106,47 @@ def test_every_bundled_model_loads(name):
 def test_a_missing_model_file_is_not_taken_for_a_name(tmp_path):
     with pytest.raises(WeightsError, match="There is no model file"):
         weights.load(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("section", ["model", "preconditioning", "sde", "data"])
+def test_a_config_that_does_not_describe_the_model_is_refused(path, section):
+    native.save(path, new_params(), {name: fields for name, fields in CONFIG.items() if name != section})
+    with pytest.raises(WeightsError, match=f"does not describe its model: {section} missing from its config"):
+        weights.load(path)
+
+
+@pytest.mark.parametrize("data", [{}, 8, {"image_size": "8"}, {"image_size": 0}])
+def test_a_config_without_a_size_is_refused(path, data):
+    native.save(path, new_params(), CONFIG | {"data": data})
+    with pytest.raises(WeightsError, match="does not say the size of its pictures"):
+        weights.load(path)
+
+
+def test_a_config_of_an_unknown_model_is_refused(path):
+    native.save(path, new_params(), CONFIG | {"model": {"name": "unet"}})
+    with pytest.raises(ConfigError, match="config.model.name must be one of ncsnpp, ddpm, got 'unet'"):
+        weights.load(path)
+
+
+def test_params_of_another_model_are_refused(path):
+    native.save(path, new_params(), CONFIG | {"model": CONFIG["model"] | {"channels": 8}})
+    with pytest.raises(WeightsError, match=r"do not fit the model of this config:\n  .*wanted .* found"):
+        weights.load(path)
+
+
+@pytest.mark.parametrize(("dtype", "eps"), [("float32", 0.0), ("float16", 2.0**-11), ("bfloat16", 2.0**-8)])
+def test_export_makes_one_file_of_a_training_folder(run_dir, path, dtype, eps):
+    weights.export(run_dir, path, dtype)
+    loaded = weights.load(path)
+    assert_is_the_model(loaded)
+    for found, wanted in zip(jax.tree.leaves(loaded.params), jax.tree.leaves(new_params(1)), strict=True):
+        # The unit roundoff of the stored dtype; float16 is coarser than that below 6e-5.
+        np.testing.assert_allclose(found, wanted, rtol=eps, atol=2.0**-25 if dtype == "float16" else 0.0)
+
+
+def test_an_exported_file_holds_no_paths_and_nothing_else_of_the_run(run_dir, path):
+    weights.export(run_dir, path)
+    with safe_open(path, framework="numpy") as file:
+        config = json.loads(file.metadata()["config"])
+    assert set(config) == {"model", "preconditioning", "sde", "data"} and config["data"] == {"image_size": 8}
+    assert b"secret" not in path.read_bytes()

@@ -1,0 +1,114 @@
+"""From a data set to a model file: prepare, train and convert."""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from configs import landscapes
+from sdedit_jax import cli, weights
+from tests.cli.tiny import MODEL, SIZE, names, read, run_edit, write_guide
+
+
+def test_convert_makes_one_file_that_gives_the_same_model(model_file, tmp_path, capsys):
+    path = tmp_path / "models" / "half.safetensors"
+    cli.convert(str(model_file), path, "float16")
+    assert "MB" in capsys.readouterr().out
+    assert path.stat().st_size < model_file.stat().st_size
+    loaded, original = weights.load(path), weights.load(model_file)
+    assert (loaded.model, loaded.sde, loaded.image_size) == (original.model, original.sde, SIZE)
+    # The unit roundoff of float16.
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2.0**-11, atol=1e-7), loaded.params, original.params
+    )
+
+
+def test_convert_refuses_another_ending_and_a_missing_model(model_file, tmp_path):
+    with pytest.raises(ValueError, match="--out must end in .safetensors, got .*model.pt"):
+        cli.convert(str(model_file), tmp_path / "model.pt", "float32")
+    with pytest.raises(ValueError, match="There is no model 'nothing'"):
+        cli.convert("nothing", tmp_path / "model.safetensors", "float32")
+    assert not names(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def data_config(tmp_path_factory):
+    """The config of a tiny model, with a few landscapes prepared for it."""
+    from sdedit_jax.data.landscapes import builder
+
+    config = landscapes.get_config()
+    for section, fields in MODEL.items():
+        if section == "data":
+            config.data.update(fields)
+        else:
+            config[section] = ConfigDict(fields)
+    config.data.dir = str(tmp_path_factory.mktemp("data"))
+    config.training.update(
+        num_steps=2, batch_size=2, log_every=1, checkpoint_every=2, sample_every=2, num_validation=2, warmup_steps=0
+    )
+    config.editing.num_steps = 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builder, "NUM_TERRAINS", {"train": 2, "validation": 1, "test": 1})
+        patch.setattr(os, "cpu_count", lambda: 1)
+        cli.prepare(config)
+        config.data.source = str(builder.landscapes_folder(config.data.dir, SIZE))
+    return config
+
+
+@pytest.fixture(scope="module")
+def workdir(data_config, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    cli.train(data_config, workdir)
+    return workdir
+
+
+def test_a_run_leaves_metrics_edits_and_a_model_that_edits(workdir, config, out, tmp_path):
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 2] and rows[1]["images_per_second"] > 0
+    assert names(workdir / "edits") == ["step_0000002.png"]
+    config.weights = str(workdir)
+    run_edit(config, out, guide=write_guide(tmp_path / "hut.png"))
+    assert json.loads((out / "hut.json").read_text())["weights"] == str(workdir)
+    cli.convert(str(workdir), tmp_path / "model.safetensors", "float32")
+    config.weights = str(tmp_path / "model.safetensors")
+    run_edit(config, tmp_path / "converted", guide=tmp_path / "hut.png")
+    np.testing.assert_array_equal(read(out / "hut_00.png"), read(tmp_path / "converted" / "hut_00.png"))
+
+
+def test_a_run_is_not_overwritten_by_that_of_another_model(workdir, data_config):
+    before = (workdir / "config.json").read_bytes()
+    other = ConfigDict(data_config.to_dict())
+    other.sde.sigma_max = 50.0
+    with pytest.raises(
+        ValueError, match="holds the run of another model, with config.sde = .*10.0.* instead of .*50.0"
+    ):
+        cli.train(other, workdir)
+    assert (workdir / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("data.image_size", 32, "config.data.image_size is 32 but the pictures in .* are 16 x 16 pixels"),
+        ("data.source", "/nowhere", "No usable data set in '/nowhere'.*--mode prepare"),
+        ("training.batch_size", 0, "batch_size must be 1 or more, got 0"),
+        ("training.log_every", 0, "log_every must be 1 or more steps, got 0"),
+        ("training.weighting", "flat", "config.training.weighting must be one of"),
+        ("solver.name", "heun", "config.solver.name must be one of"),
+    ],
+)
+def test_a_run_that_cannot_start_leaves_nothing(data_config, tmp_path, field, value, message):
+    config = ConfigDict(data_config.to_dict())
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(ValueError, match=message):
+        cli.train(config, tmp_path / "run")
+    assert not names(tmp_path)
+
+
+def test_only_landscapes_are_prepared(config):
+    config.data.source = "/somewhere"
+    with pytest.raises(ValueError, match="config.data.source must be landscapes to be prepared, got '/somewhere'"):
+        cli.prepare(config)
