@@ -2,8 +2,8 @@
 
     python benchmarks/conv_weight_grad.py
 
-The two steps alternate, so that other load on the machine falls on both. Last result: jax 0.10.2, two shared cores of an
-AMD EPYC, busy with other work throughout (compare the two lines, not with other machines):
+The two steps alternate, so that other load on the machine falls on both. Last result: jax 0.10.2, two shared cores of
+an AMD EPYC, busy with other work throughout (compare the two lines, not with other machines):
 
     matrix product: 3.30 s, 3.08 s of CPU time a step (median of 9)
          XLA's own: 4.47 s, 4.15 s of CPU time a step (median of 9)

@@ -2,7 +2,7 @@
 
 python benchmarks/edit.py [NUM_STEPS]
 
-Last result (two shared AVX2 cores, jax 0.10.2, 100 steps): BENCH_EDIT
+Last result (two shared AVX2 cores, jax 0.10.2, 50 steps): BENCH_EDIT
 """
 
 import sys
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from sdedit_jax import Ancestral, load_model, sdedit
 
 
-def main(num_steps: int = 100) -> None:
+def main(num_steps: int = 50) -> None:
     """Times five edits after the one that compiles."""
     loaded = load_model("landscapes")
     x_guide = jnp.zeros((4, 64, 64, 3))

@@ -5,7 +5,8 @@ python main.py --config configs/landscapes.py --mode prepare   renders its data 
 python main.py --config configs/landscapes.py --mode train --workdir runs/landscapes   trains it from nothing
 
 sigma from 0.02 to 100 is Song et al.'s range for small pictures (0.01 to 50 for pixels in [0, 1]). The network is
-preconditioned and its noise levels drawn as by Karras et al. 2022, which trains in hours where the plain loss takes days.
+preconditioned and its noise levels drawn as by Karras et al. 2022, which trains in hours where the plain loss takes
+days.
 """
 
 from ml_collections import ConfigDict
@@ -31,6 +32,6 @@ def get_config() -> ConfigDict:
     config.training.times = ConfigDict({"name": "log_normal", "mean": -1.0, "std": 1.2})
     config.training.checkpoint_every = 100
     config.training.sample_every = 400
-    config.editing.num_steps = 100
-    config.sampling.num_steps = 200
+    config.editing.num_steps = 50
+    config.sampling.num_steps = 100
     return config

@@ -33,7 +33,7 @@ def main(path: str) -> None:
         model=loaded.model,
         sde=loaded.sde,
         solver=Ancestral(),
-        num_steps=100,
+        num_steps=50,
     )
     rows = [[guide, *edits] for guide, edits in zip(guides, np.asarray(x_edit).reshape(-1, len(T0), *x_edit.shape[1:]))]
     rows = [[row[0]] + [x.repeat(4, axis=0).repeat(4, axis=1) for x in row[1:]] for row in rows]

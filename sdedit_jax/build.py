@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise, UniformTimes, Weighting
 from sdedit_jax.models import DDPM, EDMPreconditioned, NCSNpp
@@ -95,8 +96,9 @@ def build_optimizer(config: Config) -> optax.GradientTransformation:
     """Adam after clipping the gradient's global norm; step n = 1, 2, ... has min(1, n / warmup_steps) of its rate."""
     training = config["training"]
 
-    def learning_rate(step: jax.Array) -> jax.Array:
-        return training["learning_rate"] * jnp.minimum(1.0, (step + 1) / max(1, training["warmup_steps"]))
+    def learning_rate(step: ArrayLike) -> jax.Array:
+        warmed_up = (jnp.asarray(step) + 1) / max(1, training["warmup_steps"])
+        return training["learning_rate"] * jnp.minimum(1.0, warmed_up)
 
     return optax.chain(
         optax.clip_by_global_norm(training["grad_clip"]),
@@ -139,7 +141,8 @@ def _fields(config: Any, where: str) -> dict[str, Any]:
 def _construct(cls: Any, config: Any, where: str) -> Any:
     """`cls` with the fields `config`, or a ConfigError naming the field that it does not have or take."""
     fields = _fields(config, where)
-    types = {field.name: field.type for field in dataclasses.fields(cls) if field.name not in ("parent", "name")}
+    types: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(cls)}
+    types = {name: kind for name, kind in types.items() if name not in ("parent", "name")}  # which Flax adds
     for name, value in fields.items():
         if name not in types:
             raise ConfigError(f"{where} has no field {name!r}; {cls.__name__} takes {', '.join(types) or 'none'}.")

@@ -68,7 +68,7 @@ class HeldOut:
 
     x0: np.ndarray
     x_guide: np.ndarray
-    edit: Callable[[Any, jax.Array, jax.Array], jax.Array]
+    edit: Callable[[Any, jax.Array, np.ndarray], jax.Array]
 
 
 def init_state(

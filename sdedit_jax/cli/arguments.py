@@ -8,7 +8,7 @@ import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -115,8 +115,8 @@ def request(argv: list[str]) -> Request:
         if flag.present and name not in FLAGS_OF[mode]:
             takes = ", ".join(f"--{other}" for other in FLAGS_OF[mode]) or "none but --config"
             raise ValueError(f"--{name} means nothing in --mode {mode}, whose flags are {takes}.")
-    values = {name: flag.value for name, flag in _FLAGS.items()}
-    section = config[SECTION_OF[mode]] if mode in SECTION_OF else {}
+    values: dict[str, Any] = {name: flag.value for name, flag in _FLAGS.items()}
+    section: Any = config[SECTION_OF[mode]] if mode in SECTION_OF else {}
     for name in section:
         if values.get(name) is not None:
             section[name] = values[name]

@@ -23,7 +23,8 @@ Padding = tuple[int, int]
 def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
     """`x` (B, H, W, C) correlated with `kernel` (h, w, C, D), after (before, after) zeros along both axes.
 
-    Differentiable in reverse mode only: `jax.jvp` and `jax.jacfwd` raise a TypeError.
+    Differentiable in reverse mode only: `jax.jvp` and `jax.jacfwd` raise a TypeError. The gradient runs on meshes with
+    `AxisType.Auto` axes, and under `jax.shard_map(..., check_vma=False)`.
     """
     return _convolve_by_taps(x, kernel, stride, padding)
 
