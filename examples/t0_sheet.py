@@ -35,8 +35,8 @@ def main(path: str) -> None:
         solver=Ancestral(),
         num_steps=50,
     )
-    rows = [[guide, *edits] for guide, edits in zip(guides, np.asarray(x_edit).reshape(-1, len(T0), *x_edit.shape[1:]))]
-    rows = [[row[0]] + [x.repeat(4, axis=0).repeat(4, axis=1) for x in row[1:]] for row in rows]
+    x_edit = np.asarray(x_edit).reshape(len(guides), len(T0), *x_edit.shape[1:])
+    rows = [[guide, *edits] for guide, edits in zip(guides, x_edit, strict=True)]
     captions = [["guide", *(f"t0 = {t}" for t in T0)] for _ in rows]
     images.save_image(path, sheets.contact_sheet(_two_columns(rows), _two_columns(captions)))
 

@@ -42,7 +42,7 @@ class SDE(abc.ABC):
 
     @abc.abstractmethod
     def log_alpha(self, t: jax.Array) -> jax.Array:
-        """log of the signal scale."""
+        """Log of the signal scale."""
 
     @abc.abstractmethod
     def sigma(self, t: jax.Array) -> jax.Array:
@@ -101,7 +101,7 @@ class SDE(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class VPSDE(SDE):
-    """Variance preserving: beta(t) = beta_min + t (beta_max - beta_min). Song et al. 2021, eq. 11; DDPM in the limit."""
+    """Variance preserving: beta(t) = beta_min + t (beta_max - beta_min), as DDPM. Song et al. 2021, eq. 11."""
 
     beta_min: float = 0.1
     beta_max: float = 20.0
@@ -266,9 +266,9 @@ class VESDE(SDE):
 class DiscreteVPSDE(SDE):
     """DDPM's chain of `num_levels` steps (Ho et al. 2020, section 2, arXiv:2006.11239) as a continuous-time SDE.
 
-    At t = (i + 1) / num_levels, alpha^2 is exactly DDPM's alpha_bar of index i, the product of 1 - beta_0 .. 1 - beta_i;
-    between those times log alpha is linear. With betas linear from `beta_start` to `beta_end`, the published DDPM and
-    SDEdit schedule.
+    At t = (i + 1) / num_levels, alpha^2 is exactly DDPM's alpha_bar of index i, the product of 1 - beta_0 to
+    1 - beta_i; between those times log alpha is linear. The betas rise linearly from `beta_start` to `beta_end`, by
+    default the published schedule of DDPM and SDEdit.
     """
 
     beta_start: float = 1e-4

@@ -10,6 +10,7 @@ from jax import lax
 
 from sdedit_jax import keys
 from sdedit_jax.editing import sdedit, sdedit_stream
+from sdedit_jax.score import score
 from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE
 from sdedit_jax.solvers import Ancestral, ProbabilityFlow, time_grid
 from tests.toys import Blur, GaussianNoise, blur_params
@@ -300,9 +301,7 @@ def test_grey_mask_joins_when_its_time_comes(normal, new_key):
     x = sdedit.__wrapped__(blur_params(), new_key(), guide, jnp.full((1, H, W, 1), 0.5), t0, **FIELDS)
     first = int(np.argmax(times <= 0.5 * t0))
     x_joined = guide  # no noise, and VE keeps the scale
-    score_fn = lambda x, t: (
-        -Blur().apply({"params": blur_params()}, x, jnp.full(B, VESDE().sigma(t) / 2)) / VESDE().sigma(t)
-    )  # noqa: E731, E501
+    score_fn = functools.partial(score, Blur(), blur_params(), VESDE())
     for t, t_next in zip(times[first - 1 :], times[first:], strict=False):
         x_joined = Ancestral().step(VESDE(), score_fn, None, x_joined, t, t_next)
     np.testing.assert_allclose(x, x_joined, atol=1e-5)
