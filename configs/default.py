@@ -45,9 +45,9 @@ def get_config() -> ConfigDict:
     training.ema_decay = 0.999  # of the averaged parameters, reached by min(decay, (1 + step) / (10 + step))
     training.weighting = "noise"  # noise, likelihood, edm: the factor of |eps - z|^2
     training.reduction = "mean"  # mean, or half_sum over the values of an image
-    training.times = ConfigDict(
-        {"name": "uniform", "t_min": 1e-5}
-    )  # or log_normal with mean and std of log sigma/alpha
+    training.times = times = ConfigDict()
+    times.name = "uniform"  # or log_normal, whose fields are the mean and std of log(sigma / alpha)
+    times.t_min = 1e-5  # the smallest time that is drawn
     training.log_every = 50  # steps between lines in metrics.jsonl
     training.checkpoint_every = 500  # steps between checkpoints
     training.sample_every = 1000  # steps between grids of edits, with the validation loss

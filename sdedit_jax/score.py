@@ -12,7 +12,7 @@ from sdedit_jax.sdes import SDE, expand
 def noise_prediction(
     model: nn.Module, params: Any, sde: SDE, x: jax.Array, t: jax.Array, *, key_dropout: jax.Array | None = None
 ) -> jax.Array:
-    """Eps (B, H, W, C), the network's guess of the noise z in x = alpha x_0 + sigma z. `t`: () or (B,).
+    """eps (B, H, W, C), the network's guess of the noise z in x = alpha x_0 + sigma z. `t`: () or (B,).
 
     With `key_dropout` the network is in training mode.
     """

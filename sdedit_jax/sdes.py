@@ -250,7 +250,7 @@ class VESDE(SDE):
         return (1.0 - t) * (self.num_levels - 1)
 
     def quantize(self, t: jax.Array) -> jax.Array:
-        """T itself, or one of `num_levels` times evenly spaced over [0, 1] (0 stands for sigma_min there)."""
+        """t itself, or one of `num_levels` times evenly spaced over [0, 1] (0 stands for sigma_min there)."""
         if self.num_levels is None:
             return t
         level = jnp.clip(jnp.ceil(t * self.num_levels) - 1.0, 0.0, self.num_levels - 1.0)
@@ -286,7 +286,7 @@ class DiscreteVPSDE(SDE):
         return 1.0
 
     def _level(self, t: jax.Array) -> jax.Array:
-        """T in units of DDPM steps; whole where float32 meant a whole number."""
+        """t in units of DDPM steps; whole where float32 meant a whole number."""
         level = jnp.asarray(t) * self.num_levels
         nearest = jnp.round(level)
         return jnp.where(jnp.abs(level - nearest) < 1e-3, nearest, level)

@@ -50,7 +50,7 @@ class EulerMaruyama(Solver):
         return 1
 
     def step(self, sde, score_fn, key, x, t, t_next):
-        """X - [f - g^2 score] dt + g sqrt(dt) z."""
+        """x - [f - g^2 score] dt + g sqrt(dt) z."""
         dt, g = expand(t - t_next, x), expand(sde.diffusion(t), x)
         score = score_fn(x, t)
         x_next = x - (sde.drift(x, t) - g**2 * score) * dt + g * jnp.sqrt(dt) * keys.normal(key, x.shape, x.dtype)
