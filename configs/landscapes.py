@@ -32,6 +32,7 @@ def get_config() -> ConfigDict:
     config.training.times = ConfigDict({"name": "log_normal", "mean": -1.0, "std": 1.2})
     config.training.checkpoint_every = 100
     config.training.sample_every = 400
+    config.editing.t0 = 0.4  # noise of 0.6; small pictures lose their layout under less noise than large ones
     config.editing.num_steps = 50
     config.sampling.num_steps = 100
     return config
