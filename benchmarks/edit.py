@@ -2,7 +2,8 @@
 
 python benchmarks/edit.py [NUM_STEPS]
 
-Last result (two shared AVX2 cores, jax 0.10.2, 50 steps): BENCH_EDIT
+Last result (two shared AVX2 cores, jax 0.10.2, 50 steps):
+first 13.1 s, then median 5.43 s (from 4.50 to 5.84 s)
 """
 
 import sys
