@@ -1,11 +1,10 @@
 """Strict JAX settings and the fixtures that every test shares."""
 
 import os
-from importlib.metadata import version
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Deterministic compilation is shared between test processes and runs; nearly all of the suite's time is compilation.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.expanduser(f"~/.cache/sdedit_jax/tests-jax{version('jax')}"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.expanduser("~/.cache/sdedit_jax/tests"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 # Tests run each program a few times on tiny inputs: compiling less well halves their time.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")

@@ -118,11 +118,7 @@ def load_model(config: ConfigDict) -> "Loaded":
     from sdedit_jax import weights
 
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        cache = (
-            Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-            / "sdedit_jax"
-            / f"compiled-jax{jax.__version__}"
-        )
+        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "sdedit_jax" / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     return weights.load(config.weights)
 
