@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
-from sdedit_jax import build
+from sdedit_jax import build, trees
 from sdedit_jax.sdes import SDE
 from sdedit_jax.weights import native
-from sdedit_jax.weights.native import WeightsError, check_params
+from sdedit_jax.weights.stored import Source, StoredTensor, WeightsError, check_shapes, read_params
 
 __all__ = ["Loaded", "WeightsError", "bundled_models", "export", "load"]
 
@@ -43,7 +43,8 @@ def load(source: str | os.PathLike[str]) -> Loaded:
     the same name; ``./landscapes`` is the file.
     Raises WeightsError, CheckpointError for a training folder, or ConfigError; all are ValueErrors.
     """
-    params, config = _read(os.fspath(source))
+    found = _read(os.fspath(source))
+    config = found.config
     missing = [name for name in (*DESCRIPTION, "data") if name not in config]
     if missing:
         raise WeightsError(f"{source} does not describe its model: {', '.join(missing)} missing from its config.")
@@ -52,7 +53,12 @@ def load(source: str | os.PathLike[str]) -> Loaded:
     if not isinstance(image_size, int) or image_size < 1:
         raise WeightsError(f"{source} does not say the size of its pictures, config.data.image_size: {data!r}.")
     model = build.build_model(config)
-    check_params(params, build.param_shapes(model, image_size))
+    shapes = build.param_shapes(model, image_size)
+    try:
+        check_shapes(found.tensors, shapes)
+        params = read_params(found.tensors)
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from error
     return Loaded(model, build.build_sde(config), params, image_size, config)
 
 
@@ -73,19 +79,21 @@ def bundled_models() -> list[str]:
     return sorted(file.name.removesuffix(".safetensors") for file in files if file.name.endswith(".safetensors"))
 
 
-def _read(name: str) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Params and config of whatever `name` stands for."""
+def _read(name: str) -> Source:
+    """The model that `name` stands for."""
     if name in bundled_models():
         with importlib.resources.as_file(BUNDLED / f"{name}.safetensors") as path:
-            return native.load(path)
+            return native.read(path)
     path = Path(name).expanduser()
     if path.is_dir():
         # Orbax takes as long to import as a small model takes to load, and a model file does not need it.
         from sdedit_jax import checkpoints
 
-        return checkpoints.restore_ema(path), checkpoints.read_config(path)
+        ema = trees.flatten(checkpoints.restore_ema(path))
+        tensors = {name: StoredTensor(leaf.shape, leaf.dtype, lambda leaf=leaf: leaf) for name, leaf in ema.items()}
+        return Source(checkpoints.read_config(path), tensors)
     if path.exists() or path.suffix == ".safetensors":
-        return native.load(path)
+        return native.read(path)
     known = ", ".join(bundled_models()) or "none"
     raise WeightsError(
         f"There is no model {name!r}. Give a .safetensors file, a training folder, or a bundled model ({known})."

@@ -128,6 +128,14 @@ def test_a_config_of_an_unknown_model_is_refused(path):
         weights.load(path)
 
 
+def test_weights_that_are_not_finite_are_refused_with_the_file(path):
+    native.save(path, new_params(), CONFIG)
+    content = path.read_bytes()
+    path.write_bytes(content[:-4] + np.float32(np.nan).tobytes())
+    with pytest.raises(WeightsError, match=r"model.safetensors: .* has 1 values that are NaN or infinite"):
+        weights.load(path)
+
+
 def test_params_of_another_model_are_refused(path):
     native.save(path, new_params(), CONFIG | {"model": CONFIG["model"] | {"channels": 8}})
     with pytest.raises(WeightsError, match=r"do not fit the model of this config:\n  .*wanted .* found"):

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from sdedit_jax.weights import WeightsError, check_params, native
+from sdedit_jax.trees import flatten
+from sdedit_jax.weights import WeightsError, native
+from sdedit_jax.weights.stored import StoredTensor, check_shapes, read_params
 
 CONFIG = {"model": {"name": "ddpm", "channel_mults": (1, 2)}, "data": {"image_size": 64}, "t_min": 1e-5, "none": None}
 FORMAT = {"format": "sdedit_jax", "format_version": "1", "config": json.dumps(CONFIG)}
@@ -33,6 +35,17 @@ def shapes(params):
     return jax.eval_shape(lambda: params)
 
 
+def stored(params):
+    return {
+        name: StoredTensor(leaf.shape, leaf.dtype, lambda leaf=leaf: leaf) for name, leaf in flatten(params).items()
+    }
+
+
+def load(path):
+    source = native.read(path)
+    return jax.tree.map(np.asarray, read_params(source.tensors)), source.config
+
+
 def assert_same_bits(found, wanted):
     assert jax.tree.structure(found) == jax.tree.structure(wanted)
     for got, want in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
@@ -46,7 +59,7 @@ def path(tmp_path):
 
 def test_a_model_comes_back_bit_for_bit(path):
     native.save(path, new_params(), CONFIG)
-    params, config = native.load(path)
+    params, config = load(path)
     assert_same_bits(params, new_params())
     assert config == CONFIG
 
@@ -54,7 +67,7 @@ def test_a_model_comes_back_bit_for_bit(path):
 def test_jax_arrays_of_any_layout_are_saved(path):
     kernel = np.arange(6, dtype=np.float32).reshape(2, 3)
     native.save(path, {"a": jnp.asarray(kernel), "b": kernel.T, "c": kernel[:, ::2]}, {})
-    assert_same_bits(native.load(path)[0], {"a": kernel, "b": kernel.T.copy(), "c": kernel[:, ::2].copy()})
+    assert_same_bits(load(path)[0], {"a": kernel, "b": kernel.T.copy(), "c": kernel[:, ::2].copy()})
 
 
 @pytest.mark.parametrize(("dtype", "eps"), [("float16", 2.0**-11), ("bfloat16", 2.0**-8)])
@@ -62,7 +75,7 @@ def test_half_precision_halves_the_file_and_comes_back_as_float32(tmp_path, dtyp
     x = np.random.default_rng(0).uniform(0.1, 100.0, size=20_000).astype(np.float32)
     native.save(tmp_path / "full.safetensors", {"x": x}, CONFIG)
     native.save(tmp_path / "half.safetensors", {"x": x}, CONFIG, dtype=dtype)
-    found = native.load(tmp_path / "half.safetensors")[0]["x"]
+    found = load(tmp_path / "half.safetensors")[0]["x"]
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, x, rtol=eps)  # the unit roundoff of the stored dtype
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("full", "half")]
@@ -75,7 +88,7 @@ def test_float16_overflow_is_refused_and_bfloat16_is_not(path):
         native.save(path, params, CONFIG, dtype="float16")
     assert not list(path.parent.iterdir())
     native.save(path, params, CONFIG, dtype="bfloat16")
-    np.testing.assert_allclose(native.load(path)[0]["a"]["kernel"], params["a"]["kernel"], rtol=2.0**-8)
+    np.testing.assert_allclose(load(path)[0]["a"]["kernel"], params["a"]["kernel"], rtol=2.0**-8)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -85,7 +98,7 @@ def test_weights_that_are_not_finite_are_refused_at_both_ends(path, bad):
         native.save(path, params, CONFIG)
     save_file({"a/kernel": params["a"]["kernel"]}, path, metadata=FORMAT)
     with pytest.raises(WeightsError, match="a/kernel has 1 values that are NaN or infinite, of 2"):
-        native.load(path)
+        load(path)
 
 
 def test_a_failed_save_leaves_the_old_file(path):
@@ -94,19 +107,19 @@ def test_a_failed_save_leaves_the_old_file(path):
         native.save(path, {"a": np.array([np.nan])}, CONFIG)
     with pytest.raises(TypeError, match="not JSON serializable"):
         native.save(path, new_params(2), {"a": object()})
-    assert_same_bits(native.load(path)[0], new_params(1))
+    assert_same_bits(load(path)[0], new_params(1))
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_a_missing_file(path):
     with pytest.raises(WeightsError, match="There is no model file"):
-        native.load(path)
+        load(path)
 
 
 def test_a_folder_is_not_a_file(path):
     path.mkdir()
     with pytest.raises(WeightsError):
-        native.load(path)
+        load(path)
 
 
 @pytest.mark.parametrize("length", [0, 7, 8, 100, -1])
@@ -114,17 +127,17 @@ def test_a_truncated_file(path, length):
     native.save(path, new_params(), CONFIG)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(WeightsError, match="not a .safetensors file, or a damaged one"):
-        native.load(path)
+        load(path)
 
 
 def test_a_header_that_claims_the_whole_memory(path):
     path.write_bytes(struct.pack("<Q", 2**40) + b"{}")
     with pytest.raises(WeightsError, match="damaged"):
-        native.load(path)
+        load(path)
     header = json.dumps({"__metadata__": FORMAT, "a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}})
     path.write_bytes(struct.pack("<Q", len(header)) + header.encode())
     with pytest.raises(WeightsError, match="damaged"):
-        native.load(path)
+        load(path)
 
 
 @pytest.mark.parametrize(
@@ -143,16 +156,16 @@ def test_a_header_that_claims_the_whole_memory(path):
 def test_metadata_that_is_not_ours(path, metadata, message):
     save_file({"a": np.zeros(2, np.float32)}, path, metadata=metadata)
     with pytest.raises(WeightsError, match=message):
-        native.load(path)
+        load(path)
 
 
 def test_tensors_that_are_not_ours(path):
     save_file({"a": np.zeros(2, np.int64)}, path, metadata=FORMAT)
     with pytest.raises(WeightsError, match="'a' is stored as I64"):
-        native.load(path)
+        load(path)
     save_file({"a": np.zeros(2, np.float32), "a/b": np.zeros(2, np.float32)}, path, metadata=FORMAT)
     with pytest.raises(WeightsError, match="'a'"):
-        native.load(path)
+        load(path)
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +183,15 @@ TOKENS = b'{ } [ ] " , : F32 F16 I8 F64 -1 99999999999999999999 \xff'.split()
 def load_or_weights_error(path):
     """Whether `path` loads; anything but good params or a WeightsError is a failure of the test."""
     try:
-        params, config = native.load(path)
+        source = native.read(path)
     except WeightsError as error:
         assert str(path) in str(error)
         return False
+    try:
+        params = read_params(source.tensors)
+    except WeightsError:  # about a tensor; `weights.load` says in which file
+        return False
+    config = source.config
     assert isinstance(config, dict)
     assert all(leaf.dtype == np.float32 and np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
     return True
@@ -245,7 +263,7 @@ def test_valid_containers_load_or_are_a_weights_error(path, content):
 
 
 def test_params_that_fit_pass(path):
-    check_params(new_params(), shapes(new_params()))
+    check_shapes(stored(new_params()), shapes(new_params()))
 
 
 def test_params_that_do_not_fit_are_named(path):
@@ -254,7 +272,7 @@ def test_params_that_do_not_fit_are_named(path):
     params["down_0"]["conv"]["bias"] = np.zeros(5, np.float32)
     params["extra"] = np.zeros((), np.float32)
     with pytest.raises(WeightsError) as info:
-        check_params(params, shapes(new_params()))
+        check_shapes(stored(params), shapes(new_params()))
     message = str(info.value)
     assert "missing scale: () float32" in message
     assert "left over extra: () float32" in message
@@ -264,5 +282,5 @@ def test_params_that_do_not_fit_are_named(path):
 
 def test_at_most_ten_are_listed():
     with pytest.raises(WeightsError, match="and 15 more") as info:
-        check_params({}, shapes({str(k): np.zeros(k, np.float32) for k in range(25)}))
+        check_shapes({}, shapes({str(k): np.zeros(k, np.float32) for k in range(25)}))
     assert str(info.value).count("missing") == 10

@@ -1,0 +1,70 @@
+"""What every reader of weights gives: a config, tensors that are still in their file, and one error."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from sdedit_jax import trees
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be read, written or used, with the reason in one sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a file, in the file's own layout; a model of gigabytes is read one tensor at a time."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[], np.ndarray]
+    """() -> the values, an array of `shape` and `dtype` that the caller may keep; WeightsError if they are damaged."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model in a file: what it is, and its parameters, one `read` away."""
+
+    config: Mapping[str, Any]
+    """Plain data with the sections model, preconditioning, sde and data.image_size, from which `build` makes it."""
+    tensors: Mapping[str, StoredTensor]
+    """By our path (``down_0_block_1/conv1/kernel``); `read` gives them in our layout."""
+    assumed: tuple[str, ...] = ()
+    """A sentence for each fact of `config` that the file does not state."""
+
+
+def check_shapes(tensors: Mapping[str, StoredTensor], expected_shapes: Any) -> None:
+    """Raise a WeightsError that names what is missing, left over or of another shape (ten at most); else nothing.
+
+    `expected_shapes`: the tree of `jax.ShapeDtypeStruct` that `jax.eval_shape` gives for the model's `init`.
+    """
+    found = {name: jax.ShapeDtypeStruct(tensor.shape, jnp.float32) for name, tensor in tensors.items()}
+    different = trees.differences(found, trees.flatten(expected_shapes))
+    if different:
+        raise WeightsError(f"The weights do not fit the model of this config:{trees.listing(different)}")
+
+
+def read_params(tensors: Mapping[str, StoredTensor], dtype: DTypeLike = jnp.float32) -> dict[str, Any]:
+    """Nested dicts of arrays of `dtype`, read one tensor at a time. WeightsError for NaN or infinity, by name."""
+    try:
+        return trees.unflatten({name: _finite(name, tensor, dtype) for name, tensor in tensors.items()})
+    except ValueError as error:  # one name that runs through another
+        raise WeightsError(str(error)) from error
+
+
+def _finite(name: str, tensor: StoredTensor, dtype: DTypeLike) -> jax.Array:
+    values = tensor.read()
+    require_finite(name, values)
+    return jnp.asarray(values.astype(dtype, copy=False))
+
+
+def require_finite(name: str, values: np.ndarray) -> None:
+    """Raise a WeightsError that counts the values of `name` that are NaN or infinite, if there are any."""
+    bad = np.count_nonzero(~np.isfinite(values))
+    if bad:
+        raise WeightsError(f"{name} has {bad} values that are NaN or infinite, of {values.size}.")
