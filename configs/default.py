@@ -59,7 +59,8 @@ def get_config() -> ConfigDict:
     solver.order = placeholder(int)  # of probability_flow: 1 (if not set), or 2 with two evaluations a step
 
     config.editing = editing = ConfigDict()
-    editing.guide = ""  # picture or folder to edit; empty: the shipped examples
+    editing.guide = ""  # picture, .pth example of the official code, or folder to edit; empty: the shipped examples
+    editing.examples = "landscapes"  # subject of the shipped examples, a folder of sdedit_jax/assets
     editing.mask = ""  # picture or folder, white = may change; empty: X_mask.png beside X, or everything may
     editing.t0 = 0.5  # (0, 1]: 0 keeps the guide, 1 ignores it
     editing.num_steps = 500  # solver steps a repeat, from t0 to 0, whatever t0 is

@@ -1,5 +1,7 @@
 """A brush: a painting is a list of strokes, and a stroke is a path through a few points.
 
+`fill`, `box` and `oval` are what most paintings are made of.
+
 The brush has many bristles that each carry a little more or less paint, so its strokes have rough edges and frayed
 ends; the hand that guides it trembles. Points are (x, y) in [0, 1] from the top left, widths are in canvas widths,
 colours are bytes, and one seed decides everything that is random.
@@ -35,6 +37,60 @@ def paint(strokes: Iterable[Stroke], seed: int) -> Image.Image:
     for stroke in strokes:
         _draw_stroke(ImageDraw.Draw(canvas), stroke, rng)
     return canvas.reduce(FINE)
+
+
+def fill(first: Points, last: Points, color: Color, width: float, last_color: Color | None = None) -> list[Stroke]:
+    """Strokes side by side from the edge `first` to the edge `last`, paths of as many points, and not beyond them."""
+    start, end = np.array(first, float), np.array(last, float)
+    distance = np.linalg.norm(end - start, axis=1).max()
+    margin = min(0.5, 0.5 * width / distance)
+    positions = np.linspace(margin, 1 - margin, max(1, round(distance / (0.6 * width))))
+    return [
+        Stroke(mix(color, last_color or color, u), width, [(x, y) for x, y in (1 - u) * start + u * end])
+        for u in positions
+    ]
+
+
+def box(left: float, top: float, right: float, bottom: float, color: Color, width: float) -> list[Stroke]:
+    """An upright rectangle, filled along its longer sides."""
+    if right - left >= bottom - top:
+        return fill([(left, top), (right, top)], [(left, bottom), (right, bottom)], color, width)
+    return fill([(left, top), (left, bottom)], [(right, top), (right, bottom)], color, width)
+
+
+def oval(
+    center: tuple[float, float], radii: tuple[float, float], color: Color, width: float, last_color: Color | None = None
+) -> list[Stroke]:
+    """An ellipse of strokes along its longer axis, from left to right or top to bottom, and an arc on each side."""
+    reach = np.array(radii) - width / 2  # of the middle of the brush
+    tall = reach[1] > reach[0]
+    num_chords = max(1, round(2 * reach.min() / (0.6 * width)))
+    positions = np.linspace(-1, 1, num_chords + 2)[1:-1]
+    angles = np.linspace(-1.7, 1.7, 9)
+    paths = [(u, [(u, -np.sqrt(1 - u**2)), (u, np.sqrt(1 - u**2))]) for u in positions]
+    paths += [(side, list(zip(side * np.cos(angles), np.sin(angles), strict=True))) for side in (-1.0, 1.0)]
+    return [
+        Stroke(
+            mix(color, last_color or color, (u + 1) / 2),
+            width,
+            [tuple(center + reach * (path if tall else path[::-1])) for path in np.array(points)],
+        )
+        for u, points in paths
+    ]
+
+
+def mix(first: Color, second: Color, u: float) -> Color:
+    """`first` at u = 0, `second` at u = 1."""
+    red, green, blue = (round((1 - u) * a + u * b) for a, b in zip(first, second, strict=True))
+    return red, green, blue
+
+
+def on_paper(layer: Image.Image) -> Image.Image:
+    """The painting on paper of its own mean colour, so that a gap between two strokes does not shine."""
+    mean_color = tuple(np.asarray(layer)[..., :3].mean(axis=(0, 1)).astype(int))
+    paper = Image.new("RGB", layer.size, mean_color)
+    paper.paste(layer, mask=layer)
+    return paper
 
 
 def _draw_stroke(draw: ImageDraw.ImageDraw, stroke: Stroke, rng: np.random.Generator) -> None:

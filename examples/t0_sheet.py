@@ -4,23 +4,21 @@ python examples/t0_sheet.py docs/images/landscapes_t0.png
 """
 
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-import sdedit_jax
 from sdedit_jax import Ancestral, images, load_model, sdedit, sheets
+from sdedit_jax.cli.guides import find_guides
 
 T0 = (0.3, 0.5, 0.7)
-GUIDES = Path(sdedit_jax.__file__).parent / "assets" / "guides"
 
 
 def main(path: str) -> None:
     """Writes the sheet."""
     loaded = load_model("landscapes")
-    guides = [images.load_image(file) for file in images.list_images(GUIDES)]
+    guides = [images.load_image(guide) for guide, mask in find_guides("", "", "landscapes") if mask is None]
     fitted = [images.fit_to_model(x, loaded.image_size, loaded.model.downsampling_factor) for x in guides]
     x_guide = jnp.repeat(jnp.asarray(np.stack(fitted)), len(T0), axis=0)
     t0 = jnp.tile(jnp.asarray(T0), len(guides))

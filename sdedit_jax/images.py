@@ -111,6 +111,20 @@ def pair_masks(guide_folder: str | os.PathLike[str], mask_folder: str | os.PathL
     return [(guides[stem], masks[stem]) for stem in guides]
 
 
+def model_size(shape: tuple[int, ...], image_size: int, multiple: int) -> tuple[int, int]:
+    """(h, w) at which a network of pictures of `image_size` takes a picture of `shape` (H, W, ...): see `fit_to_model`.
+
+    ImageError if the long side is more than 4 times the short one.
+    """
+    short, long = min(shape[:2]), max(shape[:2])
+    if long > MAX_ASPECT * short:
+        raise ImageError(
+            f"A picture's long side may be at most {MAX_ASPECT} times its short side, got {_pixels(shape)}: crop it."
+        )
+    height, width = (max(1, int(side * image_size / short / multiple + 0.5)) * multiple for side in shape[:2])
+    return height, width
+
+
 def fit_to_model(image: np.ndarray, image_size: int, multiple: int) -> np.ndarray:
     """(h, w, C) picture in [-1, 1] at a size that the network accepts, antialiased (Lanczos), from (H, W, C).
 
@@ -118,13 +132,13 @@ def fit_to_model(image: np.ndarray, image_size: int, multiple: int) -> np.ndarra
     `multiple` (how far the network scales down). A picture of that size already is returned as it is. ImageError if
     the long side is more than 4 times the short one.
     """
-    fitted = _resize(image, _model_size(image.shape, image_size, multiple), Image.Resampling.LANCZOS)
+    fitted = _resize(image, model_size(image.shape, image_size, multiple), Image.Resampling.LANCZOS)
     return np.clip(fitted, -1.0, 1.0)
 
 
 def fit_mask_to_model(mask: np.ndarray, image_size: int, multiple: int) -> np.ndarray:
     """(h, w, 1) mask in [0, 1], fitted as by `fit_to_model` but by area (box): a pixel half covered becomes grey."""
-    return _resize(mask, _model_size(mask.shape, image_size, multiple), Image.Resampling.BOX)
+    return _resize(mask, model_size(mask.shape, image_size, multiple), Image.Resampling.BOX)
 
 
 def restore_size(x_edit: np.ndarray, x_guide: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -193,16 +207,6 @@ def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Imag
         return image.convert("RGB")
     canvas = Image.new("RGBA", image.size, background)
     return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
-
-
-def _model_size(shape: tuple[int, ...], image_size: int, multiple: int) -> tuple[int, int]:
-    short, long = min(shape[:2]), max(shape[:2])
-    if long > MAX_ASPECT * short:
-        raise ImageError(
-            f"A picture's long side may be at most {MAX_ASPECT} times its short side, got {_pixels(shape)}: crop it."
-        )
-    height, width = (max(1, int(side * image_size / short / multiple + 0.5)) * multiple for side in shape[:2])
-    return height, width
 
 
 def _resize(array: np.ndarray, size_hw: tuple[int, int], resample: Image.Resampling) -> np.ndarray:

@@ -1,13 +1,15 @@
 """The flags and the config file, and the one request that they make.
 
-A config is a file or the name of a shipped one; ``--config.x.y=VALUE`` overrides a field of it, and a plain flag
-wins over both.
+A config is a file or the name of a shipped one, with one of its forms behind a colon if it has several;
+``--config.x.y=VALUE`` overrides a field of it, and a plain flag wins over both.
 """
 
 import dataclasses
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from absl import flags
@@ -35,7 +37,7 @@ FLAGS_OF = {
 SECTION_OF = {"edit": "editing", "sample": "sampling"}
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, f"A config file, or the name of a shipped one; {DEFAULT_CONFIG} if not given."
+    "config", None, f"A config file or the name of a shipped one, and :FORM if it has forms; else {DEFAULT_CONFIG}."
 )
 _MODE = flags.DEFINE_enum("mode", "edit", list(MODES), "What to do.")
 _FLAGS = {
@@ -78,9 +80,9 @@ class Request:
 
 
 def resolve_config(argv: list[str]) -> list[str]:
-    """`argv` with ``--config=FILE`` in front of all other flags; ValueError for a config that does not exist.
+    """`argv` with ``--config=FILE[:FORM]`` in front of all other flags; ValueError for what does not exist.
 
-    config_flags wants to know the file before its fields, and nothing of names.
+    config_flags wants to know the file before its fields, and nothing of names; a wrong form would be a traceback.
     """
     name, others, rest = DEFAULT_CONFIG, [], iter(argv[1:])
     for argument in rest:
@@ -137,21 +139,46 @@ def help_text() -> str:
 def register_configs() -> None:
     """Makes the shipped configs importable as `configs`, so that a config anywhere can start from the default one."""
     folder = next(folder for folder in CONFIG_FOLDERS if (folder / "default.py").is_file())
-    spec = importlib.util.spec_from_file_location(
-        "configs", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec is not None and spec.loader is not None
-    sys.modules["configs"] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    _load_module("configs", folder / "__init__.py", submodule_search_locations=[str(folder)])
 
 
-def _config_file(name: str) -> Path:
+def _config_file(argument: str) -> str:
+    """The file of a config, with its form as config_flags takes it."""
     shipped = _shipped_configs()
-    if Path(name).is_file():
-        return Path(name)
-    if name not in shipped:
+    name, form = _split_form(argument)
+    if not Path(name).is_file() and name not in shipped:
         raise ValueError(f"There is no config {name!r}: give a file, or one of {', '.join(sorted(shipped))}.")
-    return shipped[name]
+    path = Path(name) if Path(name).is_file() else shipped[name]
+    if form is None:
+        return str(path)
+    _check_form(path, form)
+    return f"{path}:{form}"
+
+
+def _split_form(argument: str) -> tuple[str, str | None]:
+    """Name and form, None for no form; the colon of a Windows drive is part of the name."""
+    name, colon, form = argument.rpartition(":")
+    if not colon or Path(argument).is_file() or "/" in form or "\\" in form:
+        return argument, None
+    return name, form
+
+
+def _check_form(path: Path, form: str) -> None:
+    """ValueError, from the config itself if it has forms, unless it has this one."""
+    get_config = getattr(_load_module("config_with_forms", path), "get_config", None)
+    if get_config is None or not inspect.signature(get_config).parameters:
+        raise ValueError(f"The config {path.stem} has no forms, so nothing like :{form} may follow its name.")
+    get_config(form)
+
+
+def _load_module(name: str, path: Path, **options: Any) -> ModuleType:
+    """The module in `path`, importable as `name` from now on."""
+    spec = importlib.util.spec_from_file_location(name, path, **options)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is not a Python file, which a config is.")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _shipped_configs() -> dict[str, Path]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from sdedit_jax.cli.pictures import bind_edit
+from sdedit_jax.cli.models import bind_edit
 from sdedit_jax.cli.results import check_writable, require_positive
 
 NUM_GUIDES = 8  # held-out pictures whose simulated strokes are edited at intervals

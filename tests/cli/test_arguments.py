@@ -24,10 +24,48 @@ def test_a_config_is_found_by_name_or_as_a_file_and_comes_first(tmp_path, monkey
         (["--config.seed=1", "--config=mine.py"], ["--config=mine.py", "--config.seed=1"]),
     ]:
         assert arguments.resolve_config(["main.py", *argv]) == ["main.py", *expected]
+    shipped_names = ", ".join(sorted(path.stem for path in (ROOT / "configs").glob("[!_]*.py")))
     for missing in ("nope", "elsewhere/landscapes.py", "__init__", ""):
-        message = f"There is no config {missing!r}: give a file, or one of default, landscapes"
-        with pytest.raises(ValueError, match=re.escape(message)):
-            arguments.resolve_config(["main.py", "--config", missing])
+        message = f"There is no config {missing!r}: give a file, or one of {shipped_names}."
+        for argument in (missing, f"{missing}:form"):
+            with pytest.raises(ValueError, match=re.escape(message)):
+                arguments.resolve_config(["main.py", "--config", argument])
+
+
+FORMS = """
+def get_config(form="oil"):
+    if form not in ("oil", "ink"):
+        raise ValueError(f"no {form}: oil, ink")
+    return form
+"""
+
+
+def test_a_form_follows_the_config_behind_a_colon(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = ROOT / "configs" / "lsun_bedroom.py"
+    (tmp_path / "forms.py").write_text(FORMS)
+    (tmp_path / "odd:name.py").write_text("def get_config():\n    return 1\n")
+    (tmp_path / "C:").mkdir()
+    (tmp_path / "C:" / "plain.py").touch()
+    for argument, expected in [
+        ("lsun_bedroom:ncsnpp", f"{shipped}:ncsnpp"),
+        (f"{shipped}:ddpm", f"{shipped}:ddpm"),
+        ("forms.py:ink", "forms.py:ink"),
+        ("odd:name.py", "odd:name.py"),
+        ("C:/plain.py", "C:/plain.py"),
+    ]:
+        assert arguments.resolve_config(["main.py", "--config", argument]) == ["main.py", f"--config={expected}"]
+    for argument, message in [
+        ("lsun_bedroom:vp", r"This config has no form 'vp': its forms are ddpm and ncsnpp\."),
+        ("lsun_church:", r"This config has no form '': its forms are ddpm and ncsnpp\."),
+        ("cifar10:x", r"no form 'x': its forms are ddpm, ddpmpp, ddpmpp_deep, ncsnpp and ncsnpp_deep\."),
+        ("forms.py:chalk", "no chalk: oil, ink"),
+        ("landscapes:ddpm", "The config landscapes has no forms, so nothing like :ddpm may follow its name"),
+        ("C:/plain.py:ddpm", "The config plain has no forms"),
+        (r"C:\\plain.py", r"There is no config 'C:\\+plain.py'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            arguments.resolve_config(["main.py", "--config", argument])
 
 
 def test_shipped_configs_can_be_imported_as_configs(monkeypatch):
@@ -64,7 +102,7 @@ def test_a_plain_flag_wins_over_the_config():
         "--config.editing.t0=0.9", *plain, "--seed=4", "--workdir=runs/x", "--config.sampling.num_steps=9"
     )
     assert request["mode"] == "edit" and request["out"] is None
-    assert request["config"]["editing"] == given
+    assert request["config"]["editing"] == given | {"examples": "landscapes"}
     assert request["config"]["seed"] == 4 and request["config"]["weights"] == "runs/x"
     assert request["config"]["sampling"]["num_steps"] == 9
 
@@ -76,6 +114,7 @@ def test_flags_mean_what_the_mode_makes_of_them():
     assert request["config"]["editing"] == shipped.editing.to_dict() and request["out"] == "there"
     request = request_of("--mode=train", "--workdir=runs/x", "--config", "default")
     assert request["workdir"] == "runs/x" and request["config"]["weights"] == ""
+    assert request_of("--config=cifar10:ncsnpp_deep", "--t0=0.2")["config"]["weights"] == "cifar10:ncsnpp_deep"
     request = request_of("--mode=convert", "--source=a", "--out=b.safetensors", "--dtype=float16")
     assert (request["source"], request["out"], request["dtype"]) == ("a", "b.safetensors", "float16")
 
@@ -105,7 +144,11 @@ def test_help_names_every_mode_and_flag(tmp_path):
         (["stray"], r"error: Every argument is a flag, --NAME VALUE, but this is none: stray."),
         (["--config.editing.x=1"], r"error: The config has no such field: 'x'. configs/default.py lists all of them."),
         (["--config.seed=a"], r"error: flag --config.seed=a: invalid literal .*"),
-        (["--config=nope"], r"error: There is no config 'nope': give a file, or one of default, landscapes."),
+        (
+            ["--config=nope"],
+            r"error: There is no config 'nope': give a file, or one of .*, default, .*, landscapes, .*",
+        ),
+        (["--config=lsun_church:x"], r"error: This config has no form 'x': its forms are ddpm and ncsnpp."),
         (["--config", "landscapes", "--t0", "0"], r"error: t0 must be in \(0, 1\] .*, got 0.0."),
         (["--config", "mine.py", "--t0=1.5"], r"error: t0 must be in \(0, 1\] .*, got 1.5."),
         (["--mode=fly"], r"error: flag --mode=fly: value should be one of <edit\|sample\|prepare\|train\|convert>.*"),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from configs import default
 from sdedit_jax import cli, images
-from sdedit_jax.cli import pictures
+from sdedit_jax.cli import models
 from sdedit_jax.weights import native
 from tests.cli.tiny import (
     DDPM,
@@ -39,14 +39,16 @@ def test_an_edit_writes_candidates_a_sheet_and_the_settings(config, out, tmp_pat
     assert images.read_settings(out / "hut_sheet.png") == settings
 
 
-def test_a_network_of_the_house_edits(config, out, tmp_path):
-    description = MODEL | {"model": DDPM}
+def test_a_network_of_the_house_edits_a_picture_that_is_not_square(config, out, tmp_path):
+    description = MODEL | {"model": DDPM | {"channel_mults": (1, 1), "attention_levels": (1,)}}
     native.save(tmp_path / "ddpm.safetensors", random_params(description), description)
     config.weights = str(tmp_path / "ddpm.safetensors")
-    run_edit(config, out, guide=write_guide(tmp_path / "hut.png"), mask=write_mask(tmp_path / "m.png", corner()))
-    result = read(out / "hut_00.png")
-    np.testing.assert_array_equal(result[~corner()], pixels()[~corner()])
-    assert (result != pixels())[corner()].any()
+    height, width = SIZE, SIZE * 3 // 2  # a network of 256 gets 256 x 384 in the same proportion
+    guide, mask = write_guide(tmp_path / "hut.png", height, width), corner(height, width)
+    run_edit(config, out, guide=guide, mask=write_mask(tmp_path / "m.png", mask))
+    result, expected = read(out / "hut_00.png"), pixels(height, width)
+    np.testing.assert_array_equal(result[~mask], expected[~mask])
+    assert (result != expected)[mask].mean() > 0.5
 
 
 @pytest.mark.parametrize("where", ["json", "png"])
@@ -157,6 +159,29 @@ def test_more_candidates_leave_the_first_as_they_are(config, out, tmp_path):
     assert (read(out / "3" / "hut_02.png") != few).any()
 
 
+def test_guides_of_several_sizes_share_batches_and_are_what_they_are_alone(config, out, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "CPU_PIXELS", 3 * SIZE**2)  # batches of 3, 3 and 2 candidates, and of 1 and 1
+    for name, width in (("a", SIZE), ("b", SIZE), ("c", 2 * SIZE), ("d", SIZE), ("e", SIZE)):
+        write_guide(tmp_path / "all" / f"{name}.png", width=width, seed=ord(name))
+    run_edit(config, out / "all", guide=tmp_path / "all")
+    for name in "bce":
+        run_edit(config, out / name, guide=tmp_path / "all" / f"{name}.png")
+        for index in range(2):
+            alone, together = (read(out / folder / f"{name}_{index:02d}.png") for folder in (name, "all"))
+            np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.parametrize(
+    ("total", "lengths"), [(1, [1]), (3, [3]), (4, [2, 2]), (7, [3, 3, 1]), (8, [3, 3, 2]), (9, [3, 3, 3])]
+)
+def test_batches_are_few_and_even(total, lengths, monkeypatch):
+    monkeypatch.setattr(models, "CPU_PIXELS", 3 * SIZE**2)
+    batches = models.even_batches(total, (SIZE, SIZE))
+    assert [len(batch) for batch in batches] == lengths
+    assert [row for batch in batches for row in batch] == list(range(total))
+    assert models.even_batches(2, (64 * SIZE, SIZE)) == [range(1), range(1, 2)]  # never less than one
+
+
 def test_the_seed_decides(config, out, tmp_path):
     guide = write_guide(tmp_path / "hut.png")
     for seed in (0, 1):
@@ -166,7 +191,7 @@ def test_the_seed_decides(config, out, tmp_path):
 
 
 def test_sampling_writes_pictures_and_more_leave_the_first_as_they_are(config, out, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_BATCH", 2)  # so that three are two batches
+    monkeypatch.setattr(models, "CPU_PIXELS", 2 * SIZE**2)  # so that three are two batches
     cli.sample(config, out / "2")
     config.sampling.num_samples = 3
     cli.sample(config, out / "3")
@@ -178,46 +203,15 @@ def test_sampling_writes_pictures_and_more_leave_the_first_as_they_are(config, o
     assert images.read_settings(out / "3" / "sample_01.png")["sampling"] == {"num_samples": 3, "num_steps": 2}
 
 
-def test_the_shipped_examples_are_all_guides_and_the_lake_with_its_mask():
-    found = {guide.name: mask and mask.name for guide, mask in pictures.find_guides("", "")}
-    assert found.pop("valley_lake.png") == "valley_lake_mask.png"
-    assert len(found) >= 4 and set(found.values()) == {None}
-
-
-def test_a_mask_lies_beside_its_guide_or_is_a_guide_itself(tmp_path):
-    for name in ("a.jpg", "a_mask.png", "b.png", "alone_mask.png"):
-        write_guide(tmp_path / name)
-    found = {guide.name: mask and mask.name for guide, mask in pictures.find_guides(str(tmp_path), "")}
-    assert found == {"a.jpg": "a_mask.png", "b.png": None, "alone_mask.png": None}
-    assert pictures.find_guides(str(tmp_path / "a.jpg"), "") == [(tmp_path / "a.jpg", tmp_path / "a_mask.png")]
-    assert pictures.find_guides(str(tmp_path / "a.jpg"), "b.png") == [(tmp_path / "a.jpg", Path("b.png"))]
-
-
-def test_folders_of_guides_and_masks_are_paired_by_name(tmp_path):
-    for name in ("guides/a.png", "guides/b.jpg", "masks/a.png", "masks/b.png"):
-        write_guide(tmp_path / name)
-    found = pictures.find_guides(str(tmp_path / "guides"), str(tmp_path / "masks"))
-    assert [(guide.name, mask.name) for guide, mask in found] == [("a.png", "a.png"), ("b.jpg", "b.png")]
-    with pytest.raises(images.ImageError, match="not a folder"):
-        pictures.find_guides(str(tmp_path / "guides"), str(tmp_path / "masks" / "a.png"))
-
-
-def test_two_guides_of_one_name_are_refused(tmp_path):
-    for name in ("a.png", "a.jpg"):
-        write_guide(tmp_path / name)
-    with pytest.raises(images.ImageError, match="Two pictures in .* are called a"):
-        pictures.find_guides(str(tmp_path), "")
-
-
 def test_compiled_programs_are_kept_unless_the_user_has_a_place_for_them(config, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     place = jax.config.jax_compilation_cache_dir
     assert place is not None  # the tests' own
-    pictures.load_model(config)
+    models.load_model(config)
     assert jax.config.jax_compilation_cache_dir == place
     try:
         jax.config.update("jax_compilation_cache_dir", None)
-        pictures.load_model(config)
+        models.load_model(config)
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "sdedit_jax" / "compiled")
     finally:
         jax.config.update("jax_compilation_cache_dir", place)
