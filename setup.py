@@ -4,8 +4,13 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+HUB = "huggingface_hub>=0.36,<3"
 EXTRAS = {
-    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100"],
+    "hub": [HUB],  # weights from hf:// addresses
+    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", HUB],
+    # Both directions of the diffusers formats against the original. On Linux the plain wheel of torch brings gigabytes
+    # of CUDA; install a CPU build of it first.
+    "parity": ["torch>=2.4", "diffusers>=0.35,<1.0"],
     "dev": ["ruff>=0.14,<0.16", "pyright>=1.1.400"],
 }
 
@@ -36,6 +41,7 @@ setup(
         "absl-py>=2.1",
         "pillow>=11.0",
         "safetensors>=0.5",
+        "msgpack>=1.0",
         "tqdm>=4.66",
     ],
     extras_require=EXTRAS | {"all": sorted({name for names in EXTRAS.values() for name in names})},

@@ -36,8 +36,8 @@ def config_with(**sections):
     return config
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_builds_and_takes_one_step(name):
+@pytest.mark.parametrize("name", ["default", "landscapes"])  # the others' steps are minutes of tracing
+def test_a_config_builds_and_takes_one_step(name):
     config = importlib.import_module(f"configs.{name}").get_config()
     assert isinstance(build.build_sde(config), SDE)
     assert isinstance(build.build_solver(config), Solver)

@@ -55,5 +55,5 @@ def _run(argv: list[str]) -> None:
             train(request.config, Path(request.workdir))
         case "convert":
             if not request.source or not request.out:
-                raise ValueError("--mode convert needs --source MODEL and --out FILE.safetensors.")
-            convert(request.source, out, request.dtype)
+                raise ValueError("--mode convert needs --source MODEL and --out NAME.safetensors or FOLDER.")
+            convert(request.config, request.source, out, request.dtype)

@@ -24,7 +24,7 @@ MODES = {
     "sample": "draws pictures from nothing and writes them to --out",
     "prepare": "makes the data set of the config",
     "train": "trains the model of the config in --workdir, from its newest checkpoint on",
-    "convert": "writes the model --source as one .safetensors file, --out",
+    "convert": "writes the model --source as --out, NAME.safetensors, or without an ending a diffusers folder",
 }
 # The flags that mean something to each mode, besides --config, --config.x.y and --mode.
 FLAGS_OF = {
@@ -43,12 +43,12 @@ _MODE = flags.DEFINE_enum("mode", "edit", list(MODES), "What to do.")
 _FLAGS = {
     flag.name: flag
     for flag in (
-        flags.DEFINE_string("out", None, "Folder of the results, 'out' if not given; convert: the file to write."),
+        flags.DEFINE_string("out", None, "Folder of the results, 'out' if not given; convert: what to write."),
         flags.DEFINE_string(
             "workdir", None, "Folder of a training run: train writes it, edit and sample use its model."
         ),
         flags.DEFINE_string(
-            "guide", None, "Picture, or folder of pictures, to edit. X_mask.png beside X.png is its mask."
+            "guide", None, "Picture, [mask, image] .pth file, or folder, to edit. X_mask.png beside X.png is its mask."
         ),
         flags.DEFINE_string(
             "mask", None, "Picture, or folder of the guides' names, for all guides; white = may change."
@@ -59,7 +59,7 @@ _FLAGS = {
         flags.DEFINE_integer("num_repeats", None, "How often the edit is repeated on its own result."),
         flags.DEFINE_integer("seed", None, "The same seed and settings make the same pictures.", 0, 2**32 - 1),
         flags.DEFINE_string(
-            "source", None, "Model to convert: a training folder, a .safetensors file or a bundled model."
+            "source", None, "Model to convert: a file, a training or diffusers folder, an address, or a known name."
         ),
         flags.DEFINE_enum("dtype", "float32", ["float32", "float16", "bfloat16"], "What convert stores weights as."),
     )

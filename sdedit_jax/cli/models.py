@@ -25,9 +25,9 @@ EditFn = Callable[..., "jax.Array"]
 
 
 def load_model(config: ConfigDict) -> "Loaded":
-    """The model of `config.weights`, with the compiled programs of earlier runs at hand."""
+    """The model of `config.weights`, with the compiled programs of earlier runs at hand; prints what it assumed."""
     if not config.weights:
-        raise ValueError("No model: set --config.weights to a .safetensors file, a training folder or a bundled model.")
+        raise ValueError("No model: set --config.weights to a file, a folder, an address or a name of weights.")
     import jax
 
     from sdedit_jax import weights
@@ -37,7 +37,10 @@ def load_model(config: ConfigDict) -> "Loaded":
         jax.config.update("jax_compilation_cache_dir", str(cache))
         # Dozens of small programs lie around the large one, together seconds of compilation.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    return weights.load(config.weights)
+    loaded = weights.load(config.weights, assuming=config)
+    for sentence in loaded.assumed:
+        print(f"{config.weights}: {sentence}")
+    return loaded
 
 
 def bind_edit(

@@ -70,15 +70,21 @@ def train(config: ConfigDict, workdir: Path) -> None:
     print(f"Trained to step {int(state.step)}: {workdir.resolve()}")
 
 
-def convert(source: str, path: Path, dtype: Literal["float32", "float16", "bfloat16"]) -> None:
-    """Writes the model `source`, anything that `weights.load` takes, as the one ``.safetensors`` file `path`."""
-    if path.suffix != ".safetensors":
-        raise ValueError(f"--out must end in .safetensors, got {path}.")
+def convert(config: ConfigDict, source: str, path: Path, dtype: Literal["float32", "float16", "bfloat16"]) -> None:
+    """Writes the model `source` as a ``.safetensors`` file or a diffusers folder.
+
+    `source` is anything that `weights.load` takes, and `config` what it may have to assume.
+    """
+    if path.suffix not in ("", ".safetensors"):
+        raise ValueError(f"--out must be NAME.safetensors, or a new folder for diffusers, got {path}.")
+    if not path.suffix and path.exists():
+        raise ValueError(f"{path} is there already: name a new folder.")
     check_writable(path.parent)
     from sdedit_jax import weights
 
-    weights.export(source, path, dtype)
-    print(f"{path.stat().st_size / 1e6:.1f} MB: {path.resolve()}")
+    weights.export(source, path, dtype, assuming=config)
+    size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
+    print(f"{size / 1e6:.1f} MB: {path.resolve()}")
 
 
 def _data_folder(config: ConfigDict) -> Path:

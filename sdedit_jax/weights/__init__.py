@@ -1,4 +1,4 @@
-"""Weights from wherever they are: a model file, a training folder, or a model that comes with the package."""
+"""Weights from wherever they are: one door for every format, recognised by what is in the file and not by its name."""
 
 import dataclasses
 import importlib.resources
@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
+from jax.typing import DTypeLike
 
 from sdedit_jax import build, trees
 from sdedit_jax.sdes import SDE
-from sdedit_jax.weights import native
+from sdedit_jax.weights import diffusers, hub, known, native, published, safetensors_file
 from sdedit_jax.weights.stored import Source, StoredTensor, WeightsError, check_shapes, read_params
 
 __all__ = ["Loaded", "WeightsError", "bundled_models", "export", "load"]
@@ -28,47 +29,72 @@ class Loaded:
     model: nn.Module
     sde: SDE
     params: dict[str, Any]
-    """Nested dicts of float32 arrays."""
+    """Nested dicts of arrays on the default device."""
     image_size: int
     """Pixels, height and width, of the pictures it was trained on."""
     config: Mapping[str, Any]
     """The plain data it was built from."""
+    assumed: tuple[str, ...] = ()
+    """A sentence for each fact that the file does not state; the overrides of `load` correct them."""
 
 
-def load(source: str | os.PathLike[str]) -> Loaded:
+Overrides = Mapping[str, Mapping[str, Any]]
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    dtype: DTypeLike = "float32",
+    assuming: build.Config | None = None,
+    **overrides: Mapping[str, Any],
+) -> Loaded:
     """The model, its SDE and its parameters.
 
-    `source`: the name of a bundled model (``landscapes``), the path of a ``.safetensors`` file that this program
-    wrote, or a training folder, of which the newest averaged params are taken. A bundled name wins over a file of
-    the same name; ``./landscapes`` is the file.
-    Raises WeightsError, CheckpointError for a training folder, or ConfigError; all are ValueErrors.
+    Args:
+        source: the name of a bundled or known model (``landscapes``, ``lsun_bedroom``, ``cifar10:ncsnpp``); a file of
+            this program, of SDEdit, pytorch_diffusion, DDIM or score_sde (PyTorch or Flax); a diffusers folder; a
+            training folder, of which the newest averaged params are taken; ``hf://owner/name[@revision]`` or an
+            ``https://`` address of any of these. A name wins over a file of that name; ``./landscapes`` is the file.
+        dtype: of the params.
+        assuming: a config that says what a file does not, if the network that it describes is the one in the file.
+        overrides: fields of the sections model, sde, preconditioning and data that win over what the file says or
+            lets one guess: ``sde={"sigma_max": 760.0}``, ``model={"dropout": 0.1}``.
+
+    Raises:
+        WeightsError: for what cannot be fetched or read, or does not fit, by name; CheckpointError for a training
+            folder; ConfigError for overrides. All are ValueErrors.
     """
-    found = _read(os.fspath(source))
-    config = found.config
-    missing = [name for name in (*DESCRIPTION, "data") if name not in config]
-    if missing:
-        raise WeightsError(f"{source} does not describe its model: {', '.join(missing)} missing from its config.")
-    data = config["data"]
-    image_size = data.get("image_size") if isinstance(data, Mapping) else None
-    if not isinstance(image_size, int) or image_size < 1:
-        raise WeightsError(f"{source} does not say the size of its pictures, config.data.image_size: {data!r}.")
-    model = build.build_model(config)
+    name = os.fspath(source)
+    found = _read(name, overrides)
+    if assuming is not None and found.assumed:
+        found = _completed(found, assuming)
+    model, sde, image_size = _built(name, found.config)
     shapes = build.param_shapes(model, image_size)
     try:
         check_shapes(found.tensors, shapes)
-        params = read_params(found.tensors)
+        params = read_params(found.tensors, dtype)
     except WeightsError as error:
         raise WeightsError(f"{source}: {error}") from error
-    return Loaded(model, build.build_sde(config), params, image_size, config)
+    return Loaded(model, sde, params, image_size, found.config, found.assumed)
 
 
 def export(
     source: str | os.PathLike[str],
     path: str | os.PathLike[str],
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
+    assuming: build.Config | None = None,
 ) -> None:
-    """Write the model at `source`, anything that `load` takes, as one ``.safetensors`` file that holds no paths."""
-    loaded = load(source)
+    """Write the model at `source`, `assuming` a config as `load` does, in a form that holds no paths of this machine.
+
+    `path`: a ``.safetensors`` file of this program, or a new folder, for diffusers, which has float32 alone.
+    Raises as `load` does, and WeightsError for a network that diffusers has no form for.
+    """
+    loaded = load(source, assuming=assuming)
+    if Path(path).suffix != ".safetensors":
+        if dtype != "float32":
+            raise WeightsError(f"A diffusers folder is written in float32, not in {dtype}.")
+        diffusers.write(path, loaded.model, loaded.sde, loaded.params, loaded.image_size)
+        return
     description = {name: loaded.config[name] for name in DESCRIPTION} | {"data": {"image_size": loaded.image_size}}
     native.save(path, loaded.params, description, dtype=dtype)
 
@@ -79,22 +105,80 @@ def bundled_models() -> list[str]:
     return sorted(file.name.removesuffix(".safetensors") for file in files if file.name.endswith(".safetensors"))
 
 
-def _read(name: str) -> Source:
-    """The model that `name` stands for."""
+def _read(name: str, overrides: Overrides) -> Source:
+    """The model that `name` stands for, wherever it is."""
     if name in bundled_models():
         with importlib.resources.as_file(BUNDLED / f"{name}.safetensors") as path:
-            return native.read(path)
+            return _overridden(native.read(path), overrides)
+    if name in known.MODELS:
+        # What its files leave open is known.
+        return _read_path(hub.fetch(name), _over(known.MODELS[name].overrides, overrides))
+    if "://" in name:
+        return _read_path(hub.fetch(name), overrides)
     path = Path(name).expanduser()
-    if path.is_dir():
-        # Orbax takes as long to import as a small model takes to load, and a model file does not need it.
-        from sdedit_jax import checkpoints
+    if not path.exists():
+        names = ", ".join([*bundled_models(), *known.MODELS])
+        raise WeightsError(f"There is no model file {name}, nor a model of that name. Known by name are {names}.")
+    return _read_path(path, overrides)
 
-        ema = trees.flatten(checkpoints.restore_ema(path))
-        tensors = {name: StoredTensor(leaf.shape, leaf.dtype, lambda leaf=leaf: leaf) for name, leaf in ema.items()}
-        return Source(checkpoints.read_config(path), tensors)
-    if path.exists() or path.suffix == ".safetensors":
-        return native.read(path)
-    known = ", ".join(bundled_models()) or "none"
-    raise WeightsError(
-        f"There is no model {name!r}. Give a .safetensors file, a training folder, or a bundled model ({known})."
-    )
+
+def _read_path(path: Path, overrides: Overrides) -> Source:
+    """The model in a file or folder, by what is in it."""
+    if path.is_dir():
+        if diffusers.recognises(path):
+            return diffusers.read(path, overrides)
+        return _overridden(_training_folder(path), overrides)
+    if path.name.startswith(diffusers.WEIGHTS) and diffusers.recognises(path.parent):
+        return diffusers.read(path.parent, overrides)
+    if safetensors_file.recognises(path):
+        return _overridden(native.read(path), overrides)
+    return published.read(path, overrides)
+
+
+def _training_folder(path: Path) -> Source:
+    # Orbax takes as long to import as a small model takes to load, and other models do not need it.
+    from sdedit_jax import checkpoints
+
+    ema = trees.flatten(checkpoints.restore_ema(path))
+    tensors = {name: StoredTensor(leaf.shape, leaf.dtype, lambda leaf=leaf: leaf) for name, leaf in ema.items()}
+    return Source(checkpoints.read_config(path), tensors)
+
+
+def _overridden(found: Source, overrides: Overrides) -> Source:
+    return dataclasses.replace(found, config=_over(found.config, overrides)) if overrides else found
+
+
+def _over(config: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """The sections of `config` with the fields of `overrides`; another `name` there takes none of the old fields."""
+    merged = dict(config)
+    for section, fields in overrides.items():
+        old = config.get(section)
+        if not isinstance(old, Mapping) or fields.get("name", old.get("name")) != old.get("name"):
+            old = {}
+        merged[section] = {**old, **fields}
+    return merged
+
+
+def _completed(found: Source, config: build.Config) -> Source:
+    """`found` with the sections of `config` in place of what was assumed, if `config` is of the network in the file."""
+    sections = {name: trees.tuples(dict(config[name])) for name in DESCRIPTION}
+    sections["data"] = {"image_size": config["data"]["image_size"]}
+    try:
+        shapes = build.param_shapes(build.build_model(sections), sections["data"]["image_size"])
+        check_shapes(found.tensors, shapes)
+    except ValueError:  # of another network: what was assumed remains
+        return found
+    noted = tuple(sentence for sentence in found.assumed if not sentence.startswith("config."))
+    return Source(sections, found.tensors, noted)
+
+
+def _built(name: str, config: Mapping[str, Any]) -> tuple[nn.Module, SDE, int]:
+    """Model, SDE and size of the pictures."""
+    missing = [section for section in (*DESCRIPTION, "data") if section not in config]
+    if missing:
+        raise WeightsError(f"{name} does not describe its model: {', '.join(missing)} missing from its config.")
+    data = config["data"]
+    image_size = data.get("image_size") if isinstance(data, Mapping) else None
+    if not isinstance(image_size, int) or image_size < 1:
+        raise WeightsError(f"{name} does not say the size of its pictures, config.data.image_size: {data!r}.")
+    return build.build_model(config), build.build_sde(config), image_size

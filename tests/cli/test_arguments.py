@@ -154,7 +154,10 @@ def test_help_names_every_mode_and_flag(tmp_path):
         (["--mode=fly"], r"error: flag --mode=fly: value should be one of <edit\|sample\|prepare\|train\|convert>.*"),
         (["--mode=train", "--num_steps=9"], r"error: --num_steps means nothing in --mode train, .* --workdir, --seed."),
         (["--mode=train"], r"error: --mode train needs --workdir DIR, .*"),
-        (["--mode=convert", "--source=x"], r"error: --mode convert needs --source MODEL and --out FILE.safetensors."),
+        (
+            ["--mode=convert", "--source=x"],
+            r"error: --mode convert needs --source MODEL and --out NAME.safetensors or FOLDER.",
+        ),
         (["--guide", "nope.png"], r"error: nope.png cannot be opened \(No such file or directory\).*"),
         (["--guide", "a.png", "--mask", "m.png"], r"error: m.png is 16 x 8 pixels .* but the guide is .*"),
         (["--guide", "a.png", "--out", "a.png"], r"error: Cannot write into a.png: .*"),

@@ -102,7 +102,10 @@ def wild_config(path):
     ("write", "message"),
     [
         (lambda path: None, "There is no model file"),
-        (lambda path: path.write_bytes(b"x" * 100), "not a .safetensors file, or a damaged one"),
+        (
+            lambda path: path.write_bytes(b"x" * 100),
+            "neither a .safetensors nor a torch file nor a Flax checkpoint, or it is damaged",
+        ),
         (nan_weights, "bad.safetensors: .* has 1 values that are NaN or infinite"),
         (foreign_weights, "its metadata does not name this program, so another one wrote it"),
         (other_model, "The weights do not fit the model of this config"),

@@ -15,7 +15,7 @@ from tests.cli.tiny import MODEL, SIZE, names, read, run_edit, write_guide
 
 def test_convert_makes_one_file_that_gives_the_same_model(model_file, tmp_path, capsys):
     path = tmp_path / "models" / "half.safetensors"
-    cli.convert(str(model_file), path, "float16")
+    cli.convert(landscapes.get_config(), str(model_file), path, "float16")
     assert "MB" in capsys.readouterr().out
     assert path.stat().st_size < model_file.stat().st_size
     loaded, original = weights.load(path), weights.load(model_file)
@@ -27,10 +27,10 @@ def test_convert_makes_one_file_that_gives_the_same_model(model_file, tmp_path, 
 
 
 def test_convert_refuses_another_ending_and_a_missing_model(model_file, tmp_path):
-    with pytest.raises(ValueError, match="--out must end in .safetensors, got .*model.pt"):
-        cli.convert(str(model_file), tmp_path / "model.pt", "float32")
-    with pytest.raises(ValueError, match="There is no model 'nothing'"):
-        cli.convert("nothing", tmp_path / "model.safetensors", "float32")
+    with pytest.raises(ValueError, match="--out must be NAME.safetensors, or a new folder for diffusers, got .*model.pt"):
+        cli.convert(landscapes.get_config(), str(model_file), tmp_path / "model.pt", "float32")
+    with pytest.raises(ValueError, match="There is no model file nothing, nor a model of that name"):
+        cli.convert(landscapes.get_config(), "nothing", tmp_path / "model.safetensors", "float32")
     assert not names(tmp_path)
 
 
@@ -72,7 +72,7 @@ def test_a_run_leaves_metrics_edits_and_a_model_that_edits(workdir, config, out,
     config.weights = str(workdir)
     run_edit(config, out, guide=write_guide(tmp_path / "hut.png"))
     assert json.loads((out / "hut.json").read_text())["weights"] == str(workdir)
-    cli.convert(str(workdir), tmp_path / "model.safetensors", "float32")
+    cli.convert(landscapes.get_config(), str(workdir), tmp_path / "model.safetensors", "float32")
     config.weights = str(tmp_path / "model.safetensors")
     run_edit(config, tmp_path / "converted", guide=tmp_path / "hut.png")
     np.testing.assert_array_equal(read(out / "hut_00.png"), read(tmp_path / "converted" / "hut_00.png"))

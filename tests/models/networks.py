@@ -3,11 +3,12 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from tests.models.reference_names import from_torch, to_torch, torch_names
+from sdedit_jax import build, trees
+from sdedit_jax.models import DDPM
+from sdedit_jax.weights.names import from_torch, published_names, to_torch
 
 # These tests compile far more than they compute.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -16,15 +17,19 @@ quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimizati
 @functools.cache
 def param_shapes(net, image_size: int = 32) -> dict[str, tuple[int, ...]]:
     """{path: shape} of the parameters of `net`, found without computing anything."""
-    x = jnp.zeros((1, image_size, image_size, 3))
-    params = jax.eval_shape(net.init, jax.random.key(0), x, jnp.ones((1,)))["params"]
-    return {path: leaf.shape for path, leaf in traverse_util.flatten_dict(params, sep="/").items()}
+    shapes = build.param_shapes(net, image_size)
+    return {path: leaf.shape for path, leaf in trees.flatten(shapes).items()}
+
+
+def torch_layout(net):
+    """The layout of `net` in its published PyTorch files."""
+    return "pytorch_diffusion" if isinstance(net, DDPM) and net.attention_up == "every_block" else "score_sde"
 
 
 def sine_params(net):
     """Variables of `net` filled with sines that depend on the published names and layout alone."""
     shapes = param_shapes(net)
-    names = torch_names(net, shapes)
+    names = published_names(net, shapes, torch_layout(net))
     order = {name: p for p, name in enumerate(sorted(names.values()))}
     flat = {}
     for path, shape in shapes.items():

@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from safetensors import safe_open
 
-from sdedit_jax import build, weights
+from sdedit_jax import build, trees, weights
 from sdedit_jax.build import ConfigError
 from sdedit_jax.checkpoints import Checkpointer, CheckpointError, write_config
 from sdedit_jax.models import DDPM
-from sdedit_jax.sdes import VPSDE
-from sdedit_jax.weights import WeightsError, native
+from sdedit_jax.sdes import DiscreteVPSDE, SubVPSDE, VPSDE
+from sdedit_jax.weights import WeightsError, names, native
+from tests.weights.torch_writer import write_zip
 
 CONFIG = {
     "model": {"name": "ddpm", "channels": 4, "channel_mults": (1,), "num_res_blocks": 1, "attention_levels": ()},
@@ -94,7 +96,7 @@ def test_a_bundled_model_is_loaded_by_name_before_a_file(tmp_path, monkeypatch):
     assert weights.bundled_models() == ["faces", "hills"]
     assert_same(weights.load("hills").params, new_params())
     assert_same(weights.load("./hills").params, new_params(1))
-    with pytest.raises(WeightsError, match=r"no model 'beach'.*\(faces, hills\)"):
+    with pytest.raises(WeightsError, match=r"nor a model of that name. Known by name are faces, hills, lsun_bedroom"):
         weights.load("beach")
 
 
@@ -158,3 +160,66 @@ def test_an_exported_file_holds_no_paths_and_nothing_else_of_the_run(run_dir, pa
         config = json.loads(file.metadata()["config"])
     assert set(config) == {"model", "preconditioning", "sde", "data"} and config["data"] == {"image_size": 8}
     assert b"secret" not in path.read_bytes()
+
+
+def write_pytorch_diffusion(path, params):
+    """`params` of CONFIG's network under the names and in the layout of pytorch_diffusion."""
+    leaves = trees.flatten(params)
+    found = names.published_names(build.build_model(CONFIG), leaves, "pytorch_diffusion")
+    write_zip(path, {found[name]: names.to_torch(found[name], leaf) for name, leaf in leaves.items()})
+
+
+def test_a_torch_file_is_known_by_its_content(tmp_path):
+    write_pytorch_diffusion(tmp_path / "model.safetensors", new_params())
+    loaded = weights.load(tmp_path / "model.safetensors", data={"image_size": 8})
+    assert isinstance(loaded.sde, DiscreteVPSDE) and loaded.image_size == 8
+    assert_same(loaded.params, new_params())
+    assert any("config.sde is discrete_vp" in sentence for sentence in loaded.assumed)
+
+
+def test_what_is_said_wins_over_the_file_and_over_what_is_assumed(path, tmp_path):
+    native.save(path, new_params(), CONFIG)
+    assert weights.load(path, sde={"beta_max": 10.0}).sde == VPSDE(beta_min=0.2, beta_max=10.0)
+    assert weights.load(path, sde={"name": "subvp"}).sde == SubVPSDE()  # of the file's fields none is left
+    write_pytorch_diffusion(tmp_path / "model.ckpt", new_params())
+    said = {"sde": {"name": "vp", "beta_min": 0.2}, "data": {"image_size": 8}}
+    assert weights.load(tmp_path / "model.ckpt", **said).sde == VPSDE(beta_min=0.2)
+
+
+def test_a_config_takes_the_place_of_what_was_assumed_if_it_is_of_the_same_network(tmp_path):
+    write_pytorch_diffusion(tmp_path / "model.ckpt", new_params())
+    loaded = weights.load(tmp_path / "model.ckpt", data={"image_size": 8}, assuming=ConfigDict(CONFIG))
+    assert_is_the_model(loaded)
+    assert loaded.assumed == ()
+    other = CONFIG | {"model": CONFIG["model"] | {"channels": 8}}
+    loaded = weights.load(tmp_path / "model.ckpt", data={"image_size": 8}, assuming=ConfigDict(other))
+    assert isinstance(loaded.sde, DiscreteVPSDE) and loaded.assumed
+
+
+def test_what_a_file_says_needs_no_config(path):
+    native.save(path, new_params(), CONFIG)
+    loaded = weights.load(path, assuming=ConfigDict(CONFIG | {"sde": {"name": "subvp"}}))
+    assert loaded.sde == VPSDE(beta_min=0.2)
+
+
+def test_params_come_in_the_asked_precision(path):
+    native.save(path, new_params(), CONFIG)
+    loaded = weights.load(path, dtype="bfloat16")
+    assert {leaf.dtype for leaf in jax.tree.leaves(loaded.params)} == {jnp.dtype("bfloat16")}
+
+
+def test_export_makes_a_diffusers_folder_that_loads_as_the_same_model(tmp_path):
+    ddpm = CONFIG | {"sde": {"name": "discrete_vp"}, "model": CONFIG["model"] | {"channels": 32}}
+    params = jax.tree.map(lambda leaf: np.ones(leaf.shape, np.float32), build.param_shapes(build.build_model(ddpm), 8))
+    native.save(tmp_path / "model.safetensors", params, ddpm)
+    weights.export(tmp_path / "model.safetensors", tmp_path / "diffusers")
+    loaded = weights.load(tmp_path / "diffusers")
+    assert loaded.model == build.build_model(ddpm) and loaded.sde == DiscreteVPSDE() and loaded.assumed == ()
+    assert_same(loaded.params, params)
+    by_file = weights.load(tmp_path / "diffusers" / "diffusion_pytorch_model.safetensors")
+    assert_same(by_file.params, params)
+
+
+def test_an_address_that_cannot_be_fetched_is_refused():
+    with pytest.raises(WeightsError, match="only https is"):
+        weights.load("ftp://127.0.0.1/model.ckpt")

@@ -1,0 +1,209 @@
+"""The same weights give the same pictures in the diffusers library, in both directions. Needs the extra [parity]."""
+
+import functools
+import inspect
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from sdedit_jax import build
+from sdedit_jax.models import DDPM, NCSNpp
+from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE
+from sdedit_jax.weights import diffusers, diffusers_scheduler, diffusers_unet
+from sdedit_jax.weights.stored import read_params
+from tests.models.networks import quick_jit, random_params
+from tests.weights import hosted
+
+torch = pytest.importorskip("torch", reason="the extra [parity] is not installed")
+theirs = pytest.importorskip("diffusers", reason="the extra [parity] is not installed")
+
+HEIGHT, WIDTH = 16, 24  # pixels; a network of three levels takes any multiples of four
+RTOL = 1e-4  # of the largest output: float32 sums in another order through some forty layers
+
+DDPM_CONFIG = {
+    "sample_size": 16,
+    "block_out_channels": (32, 32, 64),
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+    "layers_per_block": 2,
+    "freq_shift": 1,
+    "flip_sin_to_cos": False,
+    "downsample_padding": 0,
+    "norm_eps": 1e-6,
+    "attention_head_dim": None,
+}
+NCSNPP_CONFIG = {
+    "sample_size": 16,
+    "block_out_channels": (32, 128, 64),
+    "down_block_types": ("SkipDownBlock2D", "AttnSkipDownBlock2D", "SkipDownBlock2D"),
+    "up_block_types": ("SkipUpBlock2D", "AttnSkipUpBlock2D", "SkipUpBlock2D"),
+    "layers_per_block": 1,
+    "time_embedding_type": "fourier",
+    "center_input_sample": True,
+    "mid_block_scale_factor": 1.41421356237,
+    "norm_num_groups": None,
+    "norm_eps": 1e-6,
+    "attention_head_dim": None,
+}
+CONFIGS = {
+    "ddpm": DDPM_CONFIG,
+    "ncsnpp": NCSNPP_CONFIG,
+    "ncsnpp_vp": NCSNPP_CONFIG
+    | {
+        "time_embedding_type": "positional",
+        "center_input_sample": False,
+        "freq_shift": 1,
+        "flip_sin_to_cos": False,
+    },
+}
+MODELS = {
+    "ddpm": (DDPM(32, (1, 1, 2), 2, (1,)), DiscreteVPSDE()),
+    "ddpm_scaled_score": (DDPM(32, (1, 2), 1, (), output="scaled_score"), VPSDE()),
+    "ncsnpp": (NCSNpp(32, (1, 4, 2), 1, (1,), output="scaled_score"), VESDE(0.02, 696.0)),
+    "ncsnpp_noise": (NCSNpp(32, (1, 2), 1, ()), VESDE(0.02, 100.0)),
+    "ncsnpp_vp": (NCSNpp(32, (1, 4, 2), 1, (1,), embedding="positional"), DiscreteVPSDE()),
+}
+
+
+@functools.cache
+def compiled(model):
+    return quick_jit(model.apply)
+
+
+def published(config):
+    """A network of diffusers in which every parameter matters; the library's own initial biases are often zero."""
+    torch.manual_seed(0)
+    unet = theirs.UNet2DModel(**config)
+    with torch.no_grad():
+        for name, parameter in unet.named_parameters():
+            if parameter.ndim == 1 and not name.startswith("time_proj"):
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return unet.eval()
+
+
+def their_noise(unet, x, noise_label):
+    """The noise prediction of the network of diffusers for pictures (B, H, W, C) in our units."""
+    fourier = unet.config.time_embedding_type == "fourier"
+    pixels = 0.5 * (x + 1.0) if fourier else x
+    with torch.no_grad():
+        y = unet(torch.tensor(pixels.transpose(0, 3, 1, 2)), torch.tensor(noise_label)).sample
+    y = y.numpy().transpose(0, 2, 3, 1)
+    # With Fourier features it is the score of pixels in [0, 1].
+    return -y * noise_label[:, None, None, None] if fourier else y
+
+
+def assert_same_function(model, params, unet):
+    x = np.random.default_rng(0).standard_normal((2, HEIGHT, WIDTH, 3)).astype(np.float32)
+    noise_label = np.array([0.37, 17.0] if unet.config.time_embedding_type == "fourier" else [3, 613], np.float32)
+    wanted = their_noise(unet, x, noise_label)
+    found = compiled(model)({"params": params}, x, jnp.asarray(noise_label))
+    assert np.abs(wanted).max() > 0.1  # two networks that give nothing would agree
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=RTOL * np.abs(wanted).max())
+
+
+def assert_reads_as(folder, unet, pipeline=False):
+    fourier = unet.config.time_embedding_type == "fourier"
+    source = diffusers.read(folder, {"sde": {"sigma_max": 90.0}} if fourier and not pipeline else {})
+    assert_same_function(build.build_model(source.config), read_params(source.tensors), unet)
+    return source
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "bin"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_their_folder_is_the_same_function_here(tmp_path, name, safe):
+    unet = published(CONFIGS[name])
+    unet.save_pretrained(tmp_path, safe_serialization=safe)
+    assert (tmp_path / "diffusion_pytorch_model.bin").exists() != safe
+    assert_reads_as(tmp_path, unet)
+
+
+@pytest.mark.parametrize(
+    ("name", "scheduler", "sde"),
+    [
+        ("ddpm", "DDPMScheduler", DiscreteVPSDE()),
+        ("ncsnpp", "ScoreSdeVeScheduler", VESDE(0.02, 2696.0)),
+    ],
+)
+def test_their_pipeline_is_read(tmp_path, name, scheduler, sde):
+    unet = published(CONFIGS[name])
+    pipeline = theirs.DDPMPipeline if name == "ddpm" else theirs.ScoreSdeVePipeline
+    pipeline(unet=unet, scheduler=getattr(theirs, scheduler)()).save_pretrained(tmp_path)
+    source = assert_reads_as(tmp_path, unet, pipeline=True)
+    assert build.build_sde(source.config) == sde and not source.assumed
+
+
+def test_the_names_of_2022_are_read(tmp_path):
+    unet = published(DDPM_CONFIG)
+    unet.save_pretrained(tmp_path)
+    path = tmp_path / "diffusion_pytorch_model.safetensors"
+    old_names = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+    old = {}
+    for name, values in load_file(path).items():
+        for new_part, old_part in old_names.items():
+            name = name.replace(new_part, old_part)
+        old[name] = values
+    assert sum(".query." in name for name in old) == 2 * (2 + 1 + 3)
+    save_file(old, path, metadata={"format": "pt"})
+    assert_reads_as(tmp_path, unet)
+    # The library itself reads them so too.
+    reloaded = theirs.UNet2DModel.from_pretrained(tmp_path, low_cpu_mem_usage=False)
+    for name, parameter in unet.state_dict().items():
+        torch.testing.assert_close(reloaded.state_dict()[name], parameter, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_our_folder_is_the_same_function_there(tmp_path, name):
+    model, sde = MODELS[name]
+    params = random_params(model)["params"]
+    diffusers.write(tmp_path / "model", model, sde, params, 16)
+    unet, report = theirs.UNet2DModel.from_pretrained(tmp_path / "model", output_loading_info=True)
+    assert not any(report.values()), report
+    assert_same_function(model, params, unet.eval())
+
+
+@pytest.mark.parametrize("name", ["ddpm", "ncsnpp"])
+def test_our_folder_runs_in_their_pipeline(tmp_path, name):
+    model, sde = MODELS[name]
+    diffusers.write(tmp_path / "model", model, sde, random_params(model)["params"], 16)
+    pipeline = theirs.DiffusionPipeline.from_pretrained(tmp_path / "model")
+    assert type(pipeline).__name__ == {"ddpm": "DDPMPipeline", "ncsnpp": "ScoreSdeVePipeline"}[name]
+    pipeline.set_progress_bar_config(disable=True)
+    images = pipeline(num_inference_steps=2, output_type="np").images
+    assert images.shape == (1, 16, 16, 3) and np.isfinite(images).all()
+    pipeline.save_pretrained(tmp_path / "again")
+    source = diffusers.read(tmp_path / "again", {})
+    assert build.build_sde(source.config) == sde and source.config["data"] == {"image_size": 16}
+
+
+@pytest.mark.parametrize(
+    ("cls", "defaults"),
+    [("UNet2DModel", diffusers_unet.UNET_DEFAULTS), ("ScoreSdeVeScheduler", diffusers_scheduler.VE_DEFAULTS)]
+    + [(name, diffusers_scheduler.CHAIN_DEFAULTS) for name in diffusers_scheduler.CHAIN_SCHEDULERS],
+)
+def test_what_a_file_leaves_out_is_what_the_library_takes(cls, defaults):
+    fields = inspect.signature(getattr(theirs, cls).__init__).parameters
+    known = {name: value for name, value in defaults.items() if name in fields}
+    assert known == {name: fields[name].default for name in known}
+    # PNDM alone cannot rescale its betas; a network has to be known whole.
+    assert set(defaults) - set(known) <= {"rescale_betas_zero_snr"}
+    assert cls != "UNet2DModel" or set(fields) == {"self", *defaults}
+
+
+def test_recorded_outputs_are_of_what_we_ask_for(tmp_path):
+    """The protocol of `tests/weights/test_hosted_logits.py`, which needs a download, on networks that need none."""
+    np.testing.assert_allclose(hosted.torch_noise(64), torch_normal(64), rtol=0, atol=3e-6)
+    for name, scheduler in (("ddpm", theirs.DDPMScheduler()), ("ncsnpp", theirs.ScoreSdeVeScheduler())):
+        unet = published(CONFIGS[name] | {"sample_size": 32})
+        unet.save_pretrained(tmp_path / name)
+        scheduler.save_pretrained(tmp_path / name)
+        with torch.no_grad():
+            wanted = unet(torch_normal(32), torch.tensor([10])).sample[0, 0, 0, :30].numpy()
+        assert wanted.std() > 0.01
+        found = hosted.first_pixels(tmp_path / name)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=RTOL * np.abs(wanted).max())
+
+
+def torch_normal(size):
+    return torch.randn(1, 3, size, size, generator=torch.manual_seed(0))
