@@ -1,6 +1,7 @@
 """From a config to the objects that it describes. Below this module nothing knows that configs exist."""
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
@@ -108,16 +109,21 @@ def build_optimizer(config: Config) -> optax.GradientTransformation:
 
 def param_shapes(model: nn.Module, image_size: int) -> Any:
     """The tree of `jax.ShapeDtypeStruct` that `model.init` would return, without computing anything."""
-    try:
-        return jax.eval_shape(lambda key: init_params(model, key, image_size), jax.random.key(0))
-    except Exception as error:  # sizes that fit no network surface as whatever Flax or JAX trips over
-        raise ConfigError(f"The config describes no network for {image_size!r} pixels: {error}") from error
+    return _param_shapes(model, image_size)
 
 
 def init_params(model: nn.Module, key: jax.Array, image_size: int) -> Any:
     """Fresh parameters of `model`; the size of the pictures plays no role in them."""
     x = jnp.zeros((1, image_size, image_size, 3))
     return model.init(key, x, jnp.ones((1,)))["params"]
+
+
+@functools.cache  # a large network takes seconds
+def _param_shapes(model: nn.Module, image_size: int) -> Any:
+    try:
+        return jax.eval_shape(lambda key: init_params(model, key, image_size), jax.random.key(0))
+    except Exception as error:  # sizes that fit no network surface as whatever Flax or JAX trips over
+        raise ConfigError(f"The config describes no network for {image_size!r} pixels: {error}") from error
 
 
 def _build(classes: Mapping[str, Any], config: Any, where: str) -> Any:

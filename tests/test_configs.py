@@ -16,7 +16,7 @@ from sdedit_jax import build
 from sdedit_jax.losses import UniformTimes
 from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE
 from sdedit_jax.solvers import Ancestral, EulerMaruyama, Langevin, PredictorCorrector, ReverseDiffusion, time_grid
-from sdedit_jax.weights import known
+from sdedit_jax.weights.hub import known
 from tests.models.published import CENSUS
 
 ASSETS = Path(build.__file__).parent / "assets"

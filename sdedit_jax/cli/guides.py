@@ -114,7 +114,8 @@ def _load_official(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _read_official(path: Path) -> list[np.ndarray]:
     """Mask and image, both (H, W, 3), from a torch file of two (3, H, W) tensors."""
     # The readers of torch files belong to `weights`, which imports JAX; pictures are checked without it.
-    from sdedit_jax.weights import stored, torch_file
+    from sdedit_jax.weights import stored
+    from sdedit_jax.weights.files import torch_file
 
     try:
         tensors = torch_file.read(path)

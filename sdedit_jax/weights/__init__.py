@@ -12,7 +12,9 @@ from jax.typing import DTypeLike
 
 from sdedit_jax import build, trees
 from sdedit_jax.sdes import SDE
-from sdedit_jax.weights import diffusers, hub, known, native, published, safetensors_file
+from sdedit_jax.weights import diffusers, hub, native, published
+from sdedit_jax.weights.files import safetensors_file
+from sdedit_jax.weights.hub import known
 from sdedit_jax.weights.stored import Source, StoredTensor, WeightsError, check_shapes, read_params
 
 __all__ = ["Loaded", "WeightsError", "bundled_models", "export", "load"]
@@ -57,8 +59,8 @@ def load(
             ``https://`` address of any of these. A name wins over a file of that name; ``./landscapes`` is the file.
         dtype: of the params.
         assuming: a config that says what a file does not, if the network that it describes is the one in the file.
-        overrides: fields of the sections model, sde, preconditioning and data that win over what the file says or
-            lets one guess: ``sde={"sigma_max": 760.0}``, ``model={"dropout": 0.1}``.
+        overrides: fields of the config sections model, sde and data that win over what the file says or lets one
+            guess: ``sde={"sigma_max": 760.0}``, ``model={"dropout": 0.1}``.
 
     Raises:
         WeightsError: for what cannot be fetched or read, or does not fit, by name; CheckpointError for a training

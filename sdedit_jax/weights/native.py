@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from sdedit_jax import trees
-from sdedit_jax.weights import safetensors_file
+from sdedit_jax.weights.files import safetensors_file
 from sdedit_jax.weights.stored import Source, WeightsError, require_finite
 
 FORMAT = {"format": "sdedit_jax", "format_version": "1"}

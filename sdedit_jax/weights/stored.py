@@ -11,6 +11,10 @@ from jax.typing import DTypeLike
 
 from sdedit_jax import trees
 
+# What can be said about a model from elsewhere, and the preconditioning that every one of them does without.
+SECTIONS = ("model", "sde", "data")
+PRECONDITIONING = {"name": "none", "sigma_data": 0.5}
+
 
 class WeightsError(ValueError):
     """Weights that cannot be read, written or used, with the reason in one sentence."""

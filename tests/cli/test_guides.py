@@ -9,7 +9,7 @@ from sdedit_jax import images
 from sdedit_jax.cli.guides import check_pair, find_guides, load_pair
 from sdedit_jax.pixels import from_uint8
 from tests.cli.tiny import SIZE, corner, pixels, read, run_edit, write_guide, write_mask
-from tests.weights.torch_writer import write_legacy, write_zip
+from tests.weights.files.torch_writer import write_legacy, write_zip
 
 HEIGHT, WIDTH = 6, 10
 

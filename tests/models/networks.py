@@ -8,7 +8,7 @@ from flax import traverse_util
 
 from sdedit_jax import build, trees
 from sdedit_jax.models import DDPM
-from sdedit_jax.weights.names import from_torch, published_names, to_torch
+from sdedit_jax.weights.published.names import from_torch, published_names, to_torch
 
 # These tests compile far more than they compute.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

@@ -11,10 +11,12 @@ from safetensors.numpy import load_file, save_file
 from sdedit_jax import build
 from sdedit_jax.models import DDPM, NCSNpp
 from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE
-from sdedit_jax.weights import diffusers, diffusers_scheduler, diffusers_unet
+from sdedit_jax.weights import diffusers
+from sdedit_jax.weights.diffusers.scheduler import CHAIN_DEFAULTS, CHAIN_SCHEDULERS, VE_DEFAULTS
+from sdedit_jax.weights.diffusers.unet import UNET_DEFAULTS
 from sdedit_jax.weights.stored import read_params
 from tests.models.networks import quick_jit, random_params
-from tests.weights import hosted
+from tests.weights.diffusers import hosted
 
 torch = pytest.importorskip("torch", reason="the extra [parity] is not installed")
 theirs = pytest.importorskip("diffusers", reason="the extra [parity] is not installed")
@@ -179,8 +181,8 @@ def test_our_folder_runs_in_their_pipeline(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("cls", "defaults"),
-    [("UNet2DModel", diffusers_unet.UNET_DEFAULTS), ("ScoreSdeVeScheduler", diffusers_scheduler.VE_DEFAULTS)]
-    + [(name, diffusers_scheduler.CHAIN_DEFAULTS) for name in diffusers_scheduler.CHAIN_SCHEDULERS],
+    [("UNet2DModel", UNET_DEFAULTS), ("ScoreSdeVeScheduler", VE_DEFAULTS)]
+    + [(name, CHAIN_DEFAULTS) for name in CHAIN_SCHEDULERS],
 )
 def test_what_a_file_leaves_out_is_what_the_library_takes(cls, defaults):
     fields = inspect.signature(getattr(theirs, cls).__init__).parameters

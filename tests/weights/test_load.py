@@ -14,9 +14,10 @@ from sdedit_jax import build, trees, weights
 from sdedit_jax.build import ConfigError
 from sdedit_jax.checkpoints import Checkpointer, CheckpointError, write_config
 from sdedit_jax.models import DDPM
-from sdedit_jax.sdes import DiscreteVPSDE, SubVPSDE, VPSDE
-from sdedit_jax.weights import WeightsError, names, native
-from tests.weights.torch_writer import write_zip
+from sdedit_jax.sdes import VPSDE, DiscreteVPSDE, SubVPSDE
+from sdedit_jax.weights import WeightsError, native
+from sdedit_jax.weights.published import names
+from tests.weights.files.torch_writer import write_zip
 
 CONFIG = {
     "model": {"name": "ddpm", "channels": 4, "channel_mults": (1,), "num_res_blocks": 1, "attention_levels": ()},

@@ -1,0 +1,1 @@
+"""Files of tensors, read without running anything that is in them."""

@@ -1,0 +1,5 @@
+"""Checkpoints of the reference implementations, in the terms of this program."""
+
+from sdedit_jax.weights.published.checkpoints import read
+
+__all__ = ["read"]

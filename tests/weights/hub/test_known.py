@@ -1,0 +1,75 @@
+"""The table of known models: addresses and checksums of the right form, and facts that a config can be built of."""
+
+import re
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from sdedit_jax import build
+from sdedit_jax.weights import hub
+from sdedit_jax.weights.hub import huggingface
+from sdedit_jax.weights.hub.known import MODELS
+
+ORIGINS = [(name, origin) for name, model in MODELS.items() for origin in model.origins]
+DOCUMENT = Path(__file__).parents[3] / "docs" / "weights.md"
+DIGITS = {"sha256": 64, "md5": 32}
+
+
+@pytest.mark.parametrize(("name", "origin"), ORIGINS, ids=[f"{name} {origin.address}" for name, origin in ORIGINS])
+def test_an_origin_can_be_used(name, origin):
+    if origin.address.startswith("hf://"):
+        match = huggingface.ADDRESS.fullmatch(origin.address)
+        assert match and match["revision"] is None
+        assert origin.files == (match["file"],) or origin.files[-1] in huggingface.WEIGHTS
+    else:
+        assert urllib.parse.urlsplit(origin.address).scheme == "https" and len(origin.files) == 1
+    assert origin.by_hand == ("drive.google.com" in origin.address)
+    assert all(re.fullmatch(r"[\w.-]+", file) for file in origin.files)
+    if origin.checksum:
+        algorithm, digits = origin.checksum.split(":")
+        assert re.fullmatch(rf"[0-9a-f]{{{DIGITS[algorithm]}}}", digits)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_described(name):
+    model = MODELS[name]
+    build.build_sde(model.overrides)
+    assert model.title and model.megabytes > 100 and model.origins
+    digests = [origin.checksum for origin in model.origins if origin.checksum]
+    assert len(model.checksums) == len(digests)  # no file name stands for two files
+
+
+def test_no_two_models_share_a_place_or_an_origin():
+    assert len({hub.place(name) for name in MODELS}) == len(MODELS)
+    assert len({origin.address for _, origin in ORIGINS}) == len(ORIGINS)
+    checksums = [origin.checksum for _, origin in ORIGINS if origin.checksum]
+    assert len(set(checksums)) == len(checksums)
+
+
+def test_every_256_model_and_ddpm_can_be_fetched_by_a_program():
+    for name, model in MODELS.items():
+        by_program = [origin for origin in model.origins if not origin.by_hand]
+        assert by_program or name.startswith("cifar10:")
+
+
+def test_the_document_lists_them_all():
+    rows = re.findall(
+        r"^\|.*\| `(\S+)` \| (?:`(\S+)`|by hand) \| (\d+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.M
+    )
+    expected = []
+    for name, model in MODELS.items():
+        first = model.origins[0]
+        expected.append((name, "" if first.by_hand else first.address, str(model.megabytes)))
+    assert rows == expected
+
+
+def test_the_document_sends_a_person_to_the_right_place():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name in ("lsun_bedroom", "cifar10:ncsnpp"):
+        origin = MODELS[name].origins[0]
+        page = origin.address.replace("hf://", "https://huggingface.co/")
+        assert page in text and all(f"`{file}`" in text for file in origin.files)
+        assert f"`~/.cache/sdedit_jax/weights/{hub.place(name).name}/`" in text
+    unchecked = [name for name, model in MODELS.items() if not model.checksums and not model.origins[0].by_hand]
+    assert unchecked == ["lsun_church:ncsnpp"]  # as the document says
