@@ -42,6 +42,7 @@ setup(
         "pillow>=11.0",
         "safetensors>=0.5",
         "msgpack>=1.0",
+        "pooch>=1.8,<2",
         "tqdm>=4.66",
     ],
     extras_require=EXTRAS | {"all": sorted({name for names in EXTRAS.values() for name in names})},

@@ -6,19 +6,19 @@ import threading
 
 import numpy as np
 import pytest
+import requests
 
 from sdedit_jax.weights import WeightsError
 from sdedit_jax.weights.hub import download
 from tests.weights.hub.server import Reply, serving
 
 BODY = np.random.default_rng(0).bytes(3_000_000)
-V1 = {"ETag": '"v1"'}
 
 
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving({"/model.ckpt": Reply(BODY, headers=V1)}) as server:
+    with serving({"/model.ckpt": Reply(BODY)}) as server:
         yield server
 
 
@@ -39,7 +39,7 @@ def test_a_file_arrives_whole(server, path, capfd):
     fetch(server, path)
     assert path.read_bytes() == BODY and files(path) == ["model.ckpt"]
     assert server.requests == [("GET", "/model.ckpt", "")]
-    assert "model.ckpt: 100%" in capfd.readouterr().err
+    assert "100%" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
@@ -54,43 +54,13 @@ def test_a_checksum_decides(server, path, algorithm):
     assert files(path) == ["model.ckpt"]
 
 
-def test_a_cut_download_goes_on_where_it_stopped(server, path):
+def test_a_cut_download_leaves_nothing_and_can_be_repeated(server, path):
     reply = server.replies["/model.ckpt"]
-    for reply.sent in (1_234_567, 1_000_000):  # of what is left, the second time
-        with pytest.raises(WeightsError, match=r"ended after \d+ of 3000000 bytes; run this again to go on"):
+    for reply.sent in (0, 1_234_567):
+        with pytest.raises(WeightsError, match=rf"IncompleteRead\({reply.sent} bytes read"):
             fetch(server, path)
-        assert not path.exists()
+        assert files(path) == []
     reply.sent = None
-    fetch(server, path)
-    assert path.read_bytes() == BODY and files(path) == ["model.ckpt"]
-    assert [request[2] for request in server.requests if request[2]] == ["bytes=1234567-", "bytes=2234567-"]
-
-
-@pytest.mark.parametrize("change", ["other version", "no ranges", "no version", "weak version"])
-def test_halves_of_two_files_are_never_joined(server, path, change):
-    """Another file is served after the cut; only where the server vouches for the bytes does the download go on."""
-    reply = server.replies["/model.ckpt"]
-    if change in ("no version", "weak version"):
-        reply.headers = {"ETag": 'W/"v1"'} if change == "weak version" else {}
-    reply.sent = 1_000_000
-    with pytest.raises(WeightsError, match="ended after 1000000 of 3000000 bytes"):
-        fetch(server, path)
-    reply.sent, reply.body = None, BODY[::-1]
-    if change == "other version":
-        reply.headers = {"ETag": '"v2"'}
-    elif change == "no ranges":
-        reply.ranges = False
-    fetch(server, path)
-    assert path.read_bytes() == BODY[::-1] and files(path) == ["model.ckpt"]
-
-
-def test_a_download_that_lacked_only_its_name_gets_it(server, path):
-    reply = server.replies["/model.ckpt"]
-    reply.sent = 10
-    with pytest.raises(WeightsError):
-        fetch(server, path)
-    [partial] = path.parent.iterdir()
-    partial.write_bytes(BODY)
     fetch(server, path)
     assert path.read_bytes() == BODY and files(path) == ["model.ckpt"]
 
@@ -107,17 +77,15 @@ def test_two_may_fetch_the_same_file_at_once(server, path):
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (Reply(b"no", 404), "the server answers 404 Not Found"),
-        (Reply(b"no", 403), "the server answers 403 Forbidden"),
-        (Reply(b"no", 401), "the server answers 401 Unauthorized"),
-        (Reply(b"no", 503), "the server answers 503 Service Unavailable"),
+        (Reply(b"no", 404), "404 Client Error: Not Found"),
+        (Reply(b"no", 403), "403 Client Error: Forbidden"),
+        (Reply(b"no", 401), "401 Client Error: Unauthorized"),
+        (Reply(b"no", 503), "503 Server Error: Service Unavailable"),
         (Reply(b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}), "is a page to be opened in a browser"),
-        (Reply(b"some", headers={"Content-Length": ""}), "the server does not say how large the file is"),
-        (Reply(b"some", headers={"Content-Length": str(10**18)}), r"needs 1000000000000 MB .*, but has \d+ MB free"),
-        (Reply(b"", 302, {"Location": "file:///etc/passwd"}), "the server answers 302 .*file:///etc/passwd"),
+        (Reply(b"", 302, {"Location": "file:///etc/passwd"}), "redirects to file:///etc/passwd, which is not https"),
         (Reply(b"", 302, {"Location": "ftp://example.com/x"}), "redirects to ftp://example.com/x, which is not https"),
         (Reply(b"", 302, {"Location": "http://example.com/x"}), "redirects to http://example.com/x, which is not http"),
-        (Reply(b"", 302, {"Location": "/bad"}), "the server answers 302 .*infinite loop"),
+        (Reply(b"", 302, {"Location": "/bad"}), "Exceeded 30 redirects"),
     ],
     ids=str,
 )
@@ -144,11 +112,15 @@ def test_only_https_is_fetched(path, url):
 
 
 def test_https_never_becomes_http():
-    redirects, request = download._SafeRedirects(), download.urllib.request.Request("https://example.com/x")
-    for target in ("http://example.com/x", "http://127.0.0.1/x", "ftp://example.com/x"):
-        with pytest.raises(WeightsError, match="which is not https"):
-            redirects.redirect_request(request, None, 302, "Found", {}, target)
-    assert redirects.redirect_request(request, None, 302, "Found", {}, "https://example.org/y") is not None
+    for target in ("http://example.com/x", "http://127.0.0.1/x", "ftp://example.com/x", "https://example.org/y"):
+        response = requests.Response()
+        response.status_code, response.url = 302, "https://example.com/x"
+        response.headers["Location"] = target
+        if target == "https://example.org/y":
+            download._check_response(response)
+        else:
+            with pytest.raises(WeightsError, match="which is not https"):
+                download._check_response(response)
 
 
 def test_a_server_that_is_not_there(path, monkeypatch):
