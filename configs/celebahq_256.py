@@ -21,7 +21,6 @@ def get_config(form: str = "ddpm") -> ConfigDict:
     config = lsun_bedroom.get_config(form)
     config.data.source = "celebahq_256"
     config.editing.examples = "face"
-    config.editing.examples = "face"
     if form == "ddpm":
         config.weights = "celebahq_256"
         config.training.num_steps = 560_000

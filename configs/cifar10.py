@@ -33,7 +33,6 @@ def get_config(form: str = "ddpm") -> ConfigDict:
     config.training.checkpoint_every = 5000
     config.training.sample_every = 50_000
     config.editing.examples = "cifar10"
-    config.editing.examples = "cifar10"
     match form:
         case "ddpm":
             return _ddpm(config)

@@ -30,7 +30,6 @@ def get_config(form: str = "ddpm") -> ConfigDict:
     config.training.checkpoint_every = 5000
     config.training.sample_every = 50_000
     config.editing.examples = "bedroom"
-    config.editing.examples = "bedroom"
     match form:
         case "ddpm":
             return _ddpm(config)

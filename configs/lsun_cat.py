@@ -20,5 +20,4 @@ def get_config() -> ConfigDict:
     config.data.source = "lsun_cat"
     config.editing.examples = "cat"
     config.training.num_steps = 1_761_000
-    config.editing.examples = "cat"
     return config

@@ -21,7 +21,6 @@ def get_config(form: str = "ddpm") -> ConfigDict:
     config = lsun_bedroom.get_config(form)
     config.data.source = "lsun_church"
     config.editing.examples = "church"
-    config.editing.examples = "church"
     if form == "ddpm":
         config.weights = "lsun_church"
         config.training.num_steps = 4_432_000

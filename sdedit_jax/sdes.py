@@ -106,6 +106,13 @@ class LinearBetaSDE(SDE):
     beta_min: float = 0.1
     beta_max: float = 20.0
 
+    def __post_init__(self) -> None:
+        """ValueError unless 0 <= beta_min <= beta_max <= 1000, where `beta_max` is not 0."""
+        _require("beta_max", self.beta_max, 0.0 < self.beta_max <= 1000.0, "in (0, 1000]")
+        _require(
+            "beta_min", self.beta_min, 0.0 <= self.beta_min <= self.beta_max, f"in [0, beta_max = {self.beta_max}]"
+        )
+
     @property
     def t_min(self) -> float:
         """1e-3, Song et al.'s choice."""
@@ -191,6 +198,14 @@ class VESDE(SDE):
     sigma_max: float = 100.0
     num_levels: int | None = None
 
+    def __post_init__(self) -> None:
+        """ValueError unless 0 < sigma_min < sigma_max <= 1e9, with at least two levels if there are levels."""
+        _require("sigma_max", self.sigma_max, 0.0 < self.sigma_max <= 1e9, "in (0, 1e9]")
+        below = f"in (0, sigma_max = {self.sigma_max})"
+        _require("sigma_min", self.sigma_min, 0.0 < self.sigma_min < self.sigma_max, below)
+        if self.num_levels is not None:
+            _require_levels(self.num_levels)
+
     @property
     def t_min(self) -> float:
         """1e-5, Song et al.'s choice."""
@@ -253,6 +268,13 @@ class DiscreteVPSDE(SDE):
     beta_end: float = 0.02
     num_levels: int = 1000
 
+    def __post_init__(self) -> None:
+        """ValueError unless 0 < beta_start <= beta_end < 1, in at least two steps."""
+        _require("beta_end", self.beta_end, 0.0 < self.beta_end < 1.0, "in (0, 1)")
+        up_to = f"in (0, beta_end = {self.beta_end}]"
+        _require("beta_start", self.beta_start, 0.0 < self.beta_start <= self.beta_end, up_to)
+        _require_levels(self.num_levels)
+
     @property
     def t_min(self) -> float:
         """The time of index 0."""
@@ -312,3 +334,13 @@ def _ddpm_log_alpha(sde: DiscreteVPSDE) -> np.ndarray:
     """(num_levels + 1,) float64, 0 first."""
     betas = np.linspace(sde.beta_start, sde.beta_end, sde.num_levels)
     return np.concatenate([[0.0], 0.5 * np.cumsum(np.log1p(-betas))])
+
+
+def _require(field: str, value: float | int, fulfilled: bool, wanted: str) -> None:
+    if not fulfilled:
+        raise ValueError(f"{field} must be {wanted}, got {value!r}.")
+
+
+def _require_levels(num_levels: int) -> None:
+    whole = isinstance(num_levels, int) and 2 <= num_levels <= 1_000_000
+    _require("num_levels", num_levels, whole, "a whole number from 2 to 1000000")

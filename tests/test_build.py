@@ -133,7 +133,9 @@ def test_preconditioning_needs_a_continuous_ve_sde():
 
 
 def test_a_network_of_impossible_size_is_a_config_error():
-    model = build.build_model(config_with(model=[{"name": "ddpm", "channels": -4}]))
+    with pytest.raises(ConfigError, match="config.model: a network has 1 to 65536 channels"):
+        build.build_model(config_with(model=[{"name": "ddpm", "channels": -4}]))
+    model = build.build_model(config_with(model=[{"name": "ddpm", "channel_mults": (1, -2)}]))
     with pytest.raises(ConfigError, match="The config describes no network for 64 pixels"):
         build.param_shapes(model, 64)
 

@@ -1,5 +1,7 @@
 """The SDEs against their closed forms, against each other, and against score_sde's numbers."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -191,3 +193,40 @@ def test_denoise_with_the_exact_score_is_the_posterior_mean(sde):
     var_t = (alpha * s) ** 2 + sigma**2
     expected = m + alpha * s**2 / var_t * (X - alpha * m)
     np.testing.assert_allclose(sde.denoise(X, (alpha * m - X) / var_t, t), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sde", "field", "bad"),
+    [
+        (VESDE, "sigma_min", [-1.0, 0.0, 100.0, 200.0, math.nan]),  # sigma_max is 100
+        (VESDE, "sigma_max", [-1.0, 0.02, 1e10, math.nan, math.inf, 10**400]),
+        (VESDE, "num_levels", [-3, 0, 1, 10**13, True, 10.0]),
+        (VPSDE, "beta_min", [-0.1, 20.1, math.nan]),
+        (VPSDE, "beta_max", [-1.0, 0.0, 1e4, math.nan, math.inf]),
+        (SubVPSDE, "beta_min", [-0.1]),
+        (DiscreteVPSDE, "beta_start", [-1e-4, 0.0, 0.03, math.nan]),
+        (DiscreteVPSDE, "beta_end", [-1.0, 0.0, 1e-5, 1.0, 3.0, math.nan]),
+        (DiscreteVPSDE, "num_levels", [-3, 0, 1, 10**13, 10.0]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", ""),
+)
+def test_what_describes_no_noise_is_refused(sde, field, bad):
+    for value in bad:
+        with pytest.raises(ValueError, match=r"(sigma|beta|num)_\w+ must be .*(from 2 to|[\[(]0, )") as error:
+            sde(**{field: value})
+        assert field in str(error.value) and str(value) in str(error.value)
+
+
+def test_the_ends_of_the_ranges():
+    """Finite and moving at both ends of every range, in float32."""
+    for sde in (
+        VESDE(1e-6, 1e9, num_levels=2),
+        VESDE(num_levels=1_000_000),
+        VPSDE(0.0, 20.0),
+        VPSDE(5.0, 5.0),
+        SubVPSDE(0.0, 5.0),
+        DiscreteVPSDE(0.02, 0.02, num_levels=2),
+        DiscreteVPSDE(1e-4, 0.999),
+    ):
+        scale, variance = sde.transition(jnp.array([0.0, 0.5]), jnp.array([0.5, 1.0]))
+        assert np.isfinite(scale).all() and np.isfinite(variance).all() and (variance > 0.0).all(), sde

@@ -38,9 +38,16 @@ def load_model(config: ConfigDict) -> "Loaded":
         # Dozens of small programs lie around the large one, together seconds of compilation.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     loaded = weights.load(config.weights, assuming=config)
-    for sentence in loaded.assumed:
-        print(f"{config.weights}: {sentence}")
+    tell_about(config.weights, loaded)
     return loaded
+
+
+def tell_about(source: str, loaded: "Loaded") -> None:
+    """Prints what there is to say about the model from `source`, and what was assumed of it."""
+    for sentence in (*loaded.notes, *loaded.assumed.values()):
+        print(f"{source}: {sentence}")
+    if loaded.assumed:
+        print("What was assumed is taken from --config instead if that is of this very network.")
 
 
 def bind_edit(

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ml_collections import ConfigDict
 
-from sdedit_jax.cli.models import bind_edit
+from sdedit_jax.cli.models import bind_edit, tell_about
 from sdedit_jax.cli.results import check_writable, require_positive
 
 NUM_GUIDES = 8  # held-out pictures whose simulated strokes are edited at intervals
@@ -75,14 +75,19 @@ def convert(config: ConfigDict, source: str, path: Path, dtype: Literal["float32
 
     `source` is anything that `weights.load` takes, and `config` what it may have to assume.
     """
-    if path.suffix not in ("", ".safetensors"):
+    to_file = path.suffix == ".safetensors"
+    if not to_file and path.suffix[1:].isalpha():
         raise ValueError(f"--out must be NAME.safetensors, or a new folder for diffusers, got {path}.")
-    if not path.suffix and path.exists():
-        raise ValueError(f"{path} is there already: name a new folder.")
+    if path.is_dir() or (path.exists() and not to_file):
+        raise ValueError(f"{path} is there already: give --out another name.")
+    if not to_file and dtype != "float32":
+        raise ValueError(f"--dtype {dtype} is for .safetensors files; a diffusers folder is float32.")
     check_writable(path.parent)
     from sdedit_jax import weights
 
-    weights.export(source, path, dtype, assuming=config)
+    loaded = weights.load(source, assuming=config)
+    tell_about(source, loaded)
+    weights.export(loaded, path, dtype)
     size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
     print(f"{size / 1e6:.1f} MB: {path.resolve()}")
 

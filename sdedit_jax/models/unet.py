@@ -51,6 +51,11 @@ class UNet(nn.Module):
         """Refuses fields without a meaning."""
         super().__post_init__()
         require_choice("output", self.output, get_args(Output))
+        if not (0 <= self.num_res_blocks <= 64 and 1 <= self.num_levels <= 16 and 1 <= self.channels <= 65536):
+            raise ValueError(
+                "a network has 1 to 65536 channels, 1 to 16 levels and up to 64 num_res_blocks, got "
+                f"{self.channels}, {self.num_levels} and {self.num_res_blocks}."
+            )
         if outside := set(self.attention_levels) - set(range(self.num_levels)):
             raise ValueError(f"attention_levels must be in 0 ... {self.num_levels - 1} (0 = finest), got {outside}.")
 

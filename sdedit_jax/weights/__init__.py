@@ -1,27 +1,35 @@
 """Weights from wherever they are: one door for every format, recognised by what is in the file and not by its name."""
 
 import dataclasses
-import importlib.resources
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
-from jax.typing import DTypeLike
 
 from sdedit_jax import build, trees
 from sdedit_jax.sdes import SDE
 from sdedit_jax.weights import diffusers, hub, native, published
 from sdedit_jax.weights.files import safetensors_file
 from sdedit_jax.weights.hub import known
-from sdedit_jax.weights.stored import Source, StoredTensor, WeightsError, check_shapes, read_params
+from sdedit_jax.weights.stored import (
+    SECTIONS,
+    ParamDtype,
+    Source,
+    StoredTensor,
+    WeightsError,
+    check_shapes,
+    read_params,
+)
 
 __all__ = ["Loaded", "WeightsError", "bundled_models", "export", "load"]
 
-BUNDLED = importlib.resources.files("sdedit_jax") / "assets" / "models"
+BUNDLED = Path(__file__).parents[1] / "assets" / "models"
 # What a model file says of its model; the rest of a training config is the trainer's business.
 DESCRIPTION = ("model", "preconditioning", "sde")
+
+Overrides = Mapping[str, Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,17 +44,16 @@ class Loaded:
     """Pixels, height and width, of the pictures it was trained on."""
     config: Mapping[str, Any]
     """The plain data it was built from."""
-    assumed: tuple[str, ...] = ()
-    """A sentence for each fact that the file does not state; the overrides of `load` correct them."""
-
-
-Overrides = Mapping[str, Mapping[str, Any]]
+    assumed: Mapping[str, str]
+    """{field of `config`: a sentence} for each fact that the file does not state (``sde.sigma_max``)."""
+    notes: tuple[str, ...]
+    """What else there is to say about the file, in sentences."""
 
 
 def load(
     source: str | os.PathLike[str],
     *,
-    dtype: DTypeLike = "float32",
+    dtype: ParamDtype = "float32",
     assuming: build.Config | None = None,
     **overrides: Mapping[str, Any],
 ) -> Loaded:
@@ -58,7 +65,8 @@ def load(
             training folder, of which the newest averaged params are taken; ``hf://owner/name[@revision]`` or an
             ``https://`` address of any of these. A name wins over a file of that name; ``./landscapes`` is the file.
         dtype: of the params.
-        assuming: a config that says what a file does not, if the network that it describes is the one in the file.
+        assuming: a config from which facts are taken that the file does not state, if the network that it describes
+            is the one in the file.
         overrides: fields of the config sections model, sde and data that win over what the file says or lets one
             guess: ``sde={"sigma_max": 760.0}``, ``model={"dropout": 0.1}``.
 
@@ -67,9 +75,15 @@ def load(
             folder; ConfigError for overrides. All are ValueErrors.
     """
     name = os.fspath(source)
-    found = _read(name, overrides)
-    if assuming is not None and found.assumed:
-        found = _completed(found, assuming)
+    for section, fields in overrides.items():
+        if section not in SECTIONS or not isinstance(fields, Mapping):
+            raise WeightsError(
+                f"load() takes fields of {', '.join(SECTIONS)}, as in sde={{...}}; got {section}={fields!r}."
+            )
+    path, facts = _located(name)
+    found = _read(path, _over(facts, overrides))
+    if assuming is not None and found.assumed and _describes(assuming, found):
+        found = _read(path, _over(_over(facts, _said(assuming, found)), overrides))
     model, sde, image_size = _built(name, found.config)
     shapes = build.param_shapes(model, image_size)
     try:
@@ -77,21 +91,19 @@ def load(
         params = read_params(found.tensors, dtype)
     except WeightsError as error:
         raise WeightsError(f"{source}: {error}") from error
-    return Loaded(model, sde, params, image_size, found.config, found.assumed)
+    return Loaded(model, sde, params, image_size, found.config, found.assumed, found.notes)
 
 
 def export(
-    source: str | os.PathLike[str],
+    loaded: Loaded,
     path: str | os.PathLike[str],
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
-    assuming: build.Config | None = None,
 ) -> None:
-    """Write the model at `source`, `assuming` a config as `load` does, in a form that holds no paths of this machine.
+    """Write a model in a form that holds no paths of this machine.
 
     `path`: a ``.safetensors`` file of this program, or a new folder, for diffusers, which has float32 alone.
-    Raises as `load` does, and WeightsError for a network that diffusers has no form for.
+    Raises WeightsError for a network that diffusers has no form for.
     """
-    loaded = load(source, assuming=assuming)
     if Path(path).suffix != ".safetensors":
         if dtype != "float32":
             raise WeightsError(f"A diffusers folder is written in float32, not in {dtype}.")
@@ -103,28 +115,25 @@ def export(
 
 def bundled_models() -> list[str]:
     """The names of the models that come with the package."""
-    files = BUNDLED.iterdir() if BUNDLED.is_dir() else []
-    return sorted(file.name.removesuffix(".safetensors") for file in files if file.name.endswith(".safetensors"))
+    return sorted(path.stem for path in BUNDLED.glob("*.safetensors"))
 
 
-def _read(name: str, overrides: Overrides) -> Source:
-    """The model that `name` stands for, wherever it is."""
+def _located(name: str) -> tuple[Path, Overrides]:
+    """The file or folder that `name` stands for, fetched if need be, and what is known beyond what is in it."""
     if name in bundled_models():
-        with importlib.resources.as_file(BUNDLED / f"{name}.safetensors") as path:
-            return _overridden(native.read(path), overrides)
+        return BUNDLED / f"{name}.safetensors", {}
     if name in known.MODELS:
-        # What its files leave open is known.
-        return _read_path(hub.fetch(name), _over(known.MODELS[name].overrides, overrides))
+        return hub.fetch(name), known.MODELS[name].overrides
     if "://" in name:
-        return _read_path(hub.fetch(name), overrides)
+        return hub.fetch(name), {}
     path = Path(name).expanduser()
-    if not path.exists():
+    if not name or not path.exists():
         names = ", ".join([*bundled_models(), *known.MODELS])
-        raise WeightsError(f"There is no model file {name}, nor a model of that name. Known by name are {names}.")
-    return _read_path(path, overrides)
+        raise WeightsError(f"There is no model file {name!r}, nor a model of that name. Known by name are {names}.")
+    return path, {}
 
 
-def _read_path(path: Path, overrides: Overrides) -> Source:
+def _read(path: Path, overrides: Overrides) -> Source:
     """The model in a file or folder, by what is in it."""
     if path.is_dir():
         if diffusers.recognises(path):
@@ -132,7 +141,7 @@ def _read_path(path: Path, overrides: Overrides) -> Source:
         return _overridden(_training_folder(path), overrides)
     if path.name.startswith(diffusers.WEIGHTS) and diffusers.recognises(path.parent):
         return diffusers.read(path.parent, overrides)
-    if safetensors_file.recognises(path):
+    if safetensors_file.recognises(path) and native.recognises(path):
         return _overridden(native.read(path), overrides)
     return published.read(path, overrides)
 
@@ -161,17 +170,26 @@ def _over(config: Mapping[str, Any], overrides: Overrides) -> dict[str, Any]:
     return merged
 
 
-def _completed(found: Source, config: build.Config) -> Source:
-    """`found` with the sections of `config` in place of what was assumed, if `config` is of the network in the file."""
-    sections = {name: trees.tuples(dict(config[name])) for name in DESCRIPTION}
-    sections["data"] = {"image_size": config["data"]["image_size"]}
+def _describes(config: build.Config, found: Source) -> bool:
+    """Whether the network of `config` is the one in the file."""
     try:
-        shapes = build.param_shapes(build.build_model(sections), sections["data"]["image_size"])
-        check_shapes(found.tensors, shapes)
-    except ValueError:  # of another network: what was assumed remains
-        return found
-    noted = tuple(sentence for sentence in found.assumed if not sentence.startswith("config."))
-    return Source(sections, found.tensors, noted)
+        check_shapes(found.tensors, build.param_shapes(build.build_model(config), config["data"]["image_size"]))
+    except ValueError:
+        return False
+    return True
+
+
+def _said(config: build.Config, found: Source) -> Overrides:
+    """What `config` says of the facts that were `assumed`: these fields, or all of an SDE of another name."""
+    sections: dict[str, Any] = {section: trees.tuples(dict(config[section])) for section in SECTIONS}
+    if "sde.name" in found.assumed and sections["sde"]["name"] != found.config["sde"]["name"]:
+        return {"sde": sections["sde"]}
+    said: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for fact in found.assumed:
+        section, _, field = fact.partition(".")
+        if sections[section].get(field) is not None:
+            said[section][field] = sections[section][field]
+    return said
 
 
 def _built(name: str, config: Mapping[str, Any]) -> tuple[nn.Module, SDE, int]:

@@ -46,6 +46,11 @@ def save(
         temporary.unlink(missing_ok=True)
 
 
+def recognises(path: str | os.PathLike[str]) -> bool:
+    """Whether the ``.safetensors`` file says that this program wrote it."""
+    return safetensors_file.read(path)[1].get("format") == FORMAT["format"]
+
+
 def read(path: str | os.PathLike[str]) -> Source:
     """The model in the file; its config has tuples for sequences. WeightsError if this program did not write it."""
     tensors, metadata = safetensors_file.read(path)

@@ -2,18 +2,21 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 
 from sdedit_jax import trees
 
 # What can be said about a model from elsewhere, and the preconditioning that every one of them does without.
 SECTIONS = ("model", "sde", "data")
 PRECONDITIONING = {"name": "none", "sigma_data": 0.5}
+
+
+ParamDtype = Literal["float32", "float16", "bfloat16"]
+PARAM_DTYPES = get_args(ParamDtype)
 
 
 class WeightsError(ValueError):
@@ -38,8 +41,10 @@ class Source:
     """Plain data with the sections model, preconditioning, sde and data.image_size, from which `build` makes it."""
     tensors: Mapping[str, StoredTensor]
     """By our path (``down_0_block_1/conv1/kernel``); `read` gives them in our layout."""
-    assumed: tuple[str, ...] = ()
-    """A sentence for each fact of `config` that the file does not state."""
+    assumed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """{``section.field`` of `config`: a sentence} for each fact that the file does not state."""
+    notes: tuple[str, ...] = ()
+    """What else there is to say about the file, in sentences."""
 
 
 def check_shapes(tensors: Mapping[str, StoredTensor], expected_shapes: Any) -> None:
@@ -53,18 +58,27 @@ def check_shapes(tensors: Mapping[str, StoredTensor], expected_shapes: Any) -> N
         raise WeightsError(f"The weights do not fit the model of this config:{trees.listing(different)}")
 
 
-def read_params(tensors: Mapping[str, StoredTensor], dtype: DTypeLike = jnp.float32) -> dict[str, Any]:
-    """Nested dicts of arrays of `dtype`, read one tensor at a time. WeightsError for NaN or infinity, by name."""
+def read_params(tensors: Mapping[str, StoredTensor], dtype: ParamDtype = "float32") -> dict[str, Any]:
+    """Nested dicts of arrays of `dtype`, read one tensor at a time.
+
+    WeightsError, by name, for NaN, infinity and what is too large for `dtype`.
+    """
+    if dtype not in PARAM_DTYPES:
+        raise WeightsError(f"The params can be {', '.join(PARAM_DTYPES)}, not {dtype!r}.")
     try:
         return trees.unflatten({name: _finite(name, tensor, dtype) for name, tensor in tensors.items()})
     except ValueError as error:  # one name that runs through another
         raise WeightsError(str(error)) from error
 
 
-def _finite(name: str, tensor: StoredTensor, dtype: DTypeLike) -> jax.Array:
+def _finite(name: str, tensor: StoredTensor, dtype: ParamDtype) -> jax.Array:
     values = tensor.read()
     require_finite(name, values)
-    return jnp.asarray(values.astype(dtype, copy=False))
+    with np.errstate(over="ignore"):
+        cast = values.astype(jnp.dtype(dtype), copy=False)
+    if not np.isfinite(cast).all():
+        raise WeightsError(f"{name} reaches {np.abs(values).max():g}, more than {dtype} can hold; load it as float32.")
+    return jnp.asarray(cast)
 
 
 def require_finite(name: str, values: np.ndarray) -> None:

@@ -107,7 +107,7 @@ def wild_config(path):
             "neither a .safetensors nor a torch file nor a Flax checkpoint, or it is damaged",
         ),
         (nan_weights, "bad.safetensors: .* has 1 values that are NaN or infinite"),
-        (foreign_weights, "its metadata does not name this program, so another one wrote it"),
+        (foreign_weights, "it holds no network that is known:\\n  unet.weight"),
         (other_model, "The weights do not fit the model of this config"),
         (wild_config, "config.model must be a group of fields, got 'ddpm'"),
         (lambda path: path.mkdir(), "not a training folder: it has no checkpoints/"),

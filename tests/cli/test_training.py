@@ -29,7 +29,7 @@ def test_convert_makes_one_file_that_gives_the_same_model(model_file, tmp_path, 
 def test_convert_refuses_another_ending_and_a_missing_model(model_file, tmp_path):
     with pytest.raises(ValueError, match="--out must be NAME.safetensors, or a new folder .*, got .*model.pt"):
         cli.convert(landscapes.get_config(), str(model_file), tmp_path / "model.pt", "float32")
-    with pytest.raises(ValueError, match="There is no model file nothing, nor a model of that name"):
+    with pytest.raises(ValueError, match="There is no model file 'nothing', nor a model of that name"):
         cli.convert(landscapes.get_config(), "nothing", tmp_path / "model.safetensors", "float32")
     assert not names(tmp_path)
 

@@ -39,6 +39,8 @@ from sdedit_jax.weights.stored import (
 
 CONFIG, WEIGHTS, SCHEDULER = "config.json", "diffusion_pytorch_model", "scheduler_config.json"
 PIPELINE = "model_index.json"
+MAX_JSON = 1_000_000  # bytes of a config
+MAX_SIZE = 65_536  # pixels, height and width
 PIPELINES = {"DDPMScheduler": "DDPMPipeline", "ScoreSdeVeScheduler": "ScoreSdeVePipeline"}
 
 
@@ -116,11 +118,13 @@ def _source(folder: Path, given: Mapping[str, Mapping[str, Any]]) -> Source:
     if data["image_size"] is None:
         size = unet["sample_size"]
         raise WeightsError(f"sample_size {size!r} is no size of pictures here; say it: data={{'image_size': 256}}.")
-    sde, assumed = _sde(folder, model, data["image_size"], given["sde"])
+    sde, notes = _sde(folder, model, data["image_size"], given["sde"])
     config = {"model": fields, "preconditioning": PRECONDITIONING, "sde": dict(sde.fields), "data": data}
+    build.build_sde(config)  # says now what is out of its range
     unknown = sorted(name for name in stated if name not in UNET_DEFAULTS and not name.startswith("_"))
-    assumed += [f"{name} of {CONFIG}, {stated[name]!r:.50}, changes nothing." for name in unknown]
-    return Source(config, _tensors(home, shapes, model.num_levels), (*assumed, *sde.assumed.values()))
+    notes += [f"{name} of {CONFIG}, {stated[name]!r:.50}, changes nothing." for name in unknown]
+    assumed = {f"sde.{field}": why for field, why in sde.assumed.items()}
+    return Source(config, _tensors(home, shapes, model.num_levels), assumed, tuple(notes))
 
 
 def _unet(path: Path) -> dict[str, Any]:
@@ -138,7 +142,7 @@ def _require_pixels(index: Mapping[str, Any]) -> None:
 
 
 def _sde(folder: Path, model: DDPM | NCSNpp, image_size: Any, given: Mapping[str, Any]) -> tuple[Section, list[str]]:
-    """config.sde, and whether it had to be assumed."""
+    """config.sde, and a note if no file tells it."""
     fourier = is_fourier(model)
     paths = [path for path in (folder / SCHEDULER, folder / "scheduler" / SCHEDULER) if path.is_file()]
     if not paths:
@@ -151,10 +155,12 @@ def _sde(folder: Path, model: DDPM | NCSNpp, image_size: Any, given: Mapping[str
 
 
 def _image_size(sample_size: Any) -> int | None:
-    """Of sample_size, a number or height and width; None for other than squares."""
+    """Of sample_size, a number or height and width; None for other than squares of up to `MAX_SIZE` pixels."""
     if isinstance(sample_size, list) and len(sample_size) == 2 and sample_size[0] == sample_size[1]:
         sample_size = sample_size[0]
-    return sample_size if isinstance(sample_size, int) else None
+    if not isinstance(sample_size, int) or isinstance(sample_size, bool) or not 1 <= sample_size <= MAX_SIZE:
+        return None
+    return sample_size
 
 
 def _tensors(folder: Path, shapes: Mapping[str, jax.ShapeDtypeStruct], num_levels: int) -> dict[str, StoredTensor]:
@@ -190,7 +196,11 @@ def _weights(folder: Path) -> Mapping[str, StoredTensor]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MAX_JSON + 1)
+        if len(text) > MAX_JSON:
+            raise ValueError(f"it has more than {MAX_JSON} bytes")
+        value = json.loads(text.decode("utf-8"))
     except FileNotFoundError as error:
         raise WeightsError(f"it has no {path.name}.") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -47,7 +47,7 @@ def scheduler_config(sde: SDE, fourier: bool) -> dict[str, Any]:
     if fourier and isinstance(sde, VESDE) and sde.num_levels is None:
         return {"_class_name": VE_SCHEDULER, "sigma_min": 0.5 * sde.sigma_min, "sigma_max": 0.5 * sde.sigma_max}
     if not fourier and isinstance(sde, VPSDE):
-        sde = DiscreteVPSDE(sde.beta_min / 1000, sde.beta_max / 1000, 1000)
+        sde = _chain(sde)
     if not fourier and isinstance(sde, DiscreteVPSDE):
         chain = {"num_train_timesteps": sde.num_levels, "beta_start": sde.beta_start, "beta_end": sde.beta_end}
         return {"_class_name": CHAIN_SCHEDULERS[0], "beta_schedule": "linear", **chain}
@@ -55,16 +55,27 @@ def scheduler_config(sde: SDE, fourier: bool) -> dict[str, Any]:
     raise WeightsError(f"diffusers takes a network with {kind} embedding for a {wanted} only, not for {sde}.")
 
 
+def _chain(sde: VPSDE) -> DiscreteVPSDE:
+    try:
+        return DiscreteVPSDE(sde.beta_min / 1000, sde.beta_max / 1000, 1000)
+    except ValueError as error:
+        raise WeightsError(f"diffusers has no chain of 1000 steps for {sde}: {error}") from error
+
+
 def _discrete_vp(scheduler: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("beta_schedule", "trained_betas", "prediction_type", "rescale_betas_zero_snr"):
         if scheduler[name] != CHAIN_DEFAULTS[name]:
             raise WeightsError(f"{name} of its scheduler is {scheduler[name]!r}, not {CHAIN_DEFAULTS[name]!r}.")
-    betas = {"beta_start": scheduler["beta_start"], "beta_end": scheduler["beta_end"]}
-    return {"name": "discrete_vp", **betas, "num_levels": scheduler["num_train_timesteps"]}
+    betas = {name: _number(scheduler, name) for name in ("beta_start", "beta_end")}
+    return {"name": "discrete_vp", **betas, "num_levels": _number(scheduler, "num_train_timesteps")}
 
 
 def _ve(scheduler: Mapping[str, Any]) -> dict[str, Any]:
-    sigmas = {name: scheduler[name] for name in ("sigma_min", "sigma_max")}
-    if not all(isinstance(sigma, int | float) for sigma in sigmas.values()):
-        raise WeightsError(f"the sigmas of its scheduler are not numbers: {sigmas}.")
-    return {"name": "ve"} | {name: 2.0 * sigma for name, sigma in sigmas.items()}
+    return {"name": "ve"} | {name: 2 * _number(scheduler, name) for name in ("sigma_min", "sigma_max")}
+
+
+def _number(scheduler: Mapping[str, Any], name: str) -> int | float:
+    value = scheduler[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WeightsError(f"{name} of its scheduler must be a number, got {value!r:.50}.")
+    return value

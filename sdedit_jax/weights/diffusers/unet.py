@@ -6,7 +6,7 @@ It has two of the networks here: the U-Net of DDPM with attention after every bl
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -51,6 +51,8 @@ UNET_DEFAULTS: Mapping[str, Any] = {
 }
 # Fields that do not change what a trained network computes.
 WITHOUT_EFFECT = {"sample_size", "dropout", "num_train_timesteps"}
+# What is beyond is an attack or a mistake: a network of a billion layers would never be done.
+MAX_LEVELS, MAX_LAYERS, MAX_WIDTH = 16, 64, 65_536
 # Fields of the networks here of which diffusers has one value only.
 EXPRESSIBLE: Mapping[str, dict[str, Any]] = {
     "every": {"patch_size": 1, "conditional": True},
@@ -81,6 +83,7 @@ def model_section(unet: Mapping[str, Any]) -> dict[str, Any]:
         )
     if min(widths) < 1 or any(width % widths[0] for width in widths):
         raise WeightsError(f"block_out_channels is {widths!r}, and supported are multiples of the first.")
+    _require_buildable(widths, unet["layers_per_block"])
     fields = {
         "name": "ddpm",
         "channels": widths[0],
@@ -144,6 +147,18 @@ def unet_config(model: nn.Module, shapes: Mapping[str, jax.ShapeDtypeStruct]) ->
 def is_fourier(model: nn.Module) -> bool:
     """Whether the network is told the logarithm of sigma in Fourier features."""
     return isinstance(model, NCSNpp) and model.embedding == "fourier"
+
+
+def _require_buildable(widths: Sequence[int], layers_per_block: Any) -> None:
+    """WeightsError for sizes that no network has, before anything is built of them."""
+    if len(widths) > MAX_LEVELS or max(widths) > MAX_WIDTH:
+        raise WeightsError(
+            f"block_out_channels are {len(widths)} numbers up to {max(widths):.6g}, and supported are {MAX_LEVELS} up "
+            f"to {MAX_WIDTH}."
+        )
+    whole = isinstance(layers_per_block, int) and not isinstance(layers_per_block, bool)
+    if not whole or not 1 <= layers_per_block <= MAX_LAYERS:
+        raise WeightsError(f"layers_per_block must be a number from 1 to {MAX_LAYERS}, got {layers_per_block!r:.50}.")
 
 
 def _require_expressible(model: DDPM | NCSNpp) -> None:

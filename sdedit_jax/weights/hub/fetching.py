@@ -6,24 +6,32 @@ import urllib.parse
 from pathlib import Path
 
 from sdedit_jax.weights.hub import huggingface, known
-from sdedit_jax.weights.hub.download import download, verify
+from sdedit_jax.weights.hub.download import download
+from sdedit_jax.weights.hub.verifying import verify
 from sdedit_jax.weights.stored import WeightsError
+
+PARTIAL = (".part", ".partial", ".crdownload", ".download")  # what browsers call a file that is not complete
 
 
 def fetch(source: str) -> Path:
     """The file or the diffusers folder that `source` stands for, fetched with a progress bar if it is not here.
 
     `source`: a name in `known.MODELS`, looked for in `place(name)` first and held to its published checksum;
-    ``hf://owner/name`` or ``hf://owner/name/file``, with ``@revision`` or without; ``https://...``, a file.
+    ``hf://owner/name`` or ``hf://owner/name/file``, with ``@revision`` or without; ``https://...``, a file. An address
+    of the table, without ``@revision``, is held to its checksum too.
     Raises WeightsError: for a known model with the files to fetch by hand, and where to put them.
     """
     if source in known.MODELS:
         return _fetch_known(source)
+    origin = known.origin(source)
     if source.startswith("hf://"):
-        return huggingface.fetch(source)
+        path = huggingface.fetch(source)
+        verify(path, {origin.files[-1]: origin.checksum} if origin else {})
+        return path
     tag = hashlib.sha256(source.encode()).hexdigest()[:12]
     name = urllib.parse.unquote(urllib.parse.urlsplit(source).path).rpartition("/")[2]
-    return _fetch_url(source, _cache() / "urls" / tag / (name.lstrip(".") or "weights"))
+    path = _cache() / "urls" / tag / (name.lstrip(".") or "weights")
+    return _fetch_url(source, path, origin.checksum if origin else "")
 
 
 def place(name: str) -> Path:
@@ -38,16 +46,20 @@ def _cache() -> Path:
 
 
 def _fetch_known(name: str) -> Path:
+    checksums = known.MODELS[name].checksums
     placed = _placed(name)
     if placed is not None:
-        return _verified(name, placed)
+        verify(placed, checksums)
+        return placed
     failures = []
     for origin in known.MODELS[name].origins:
         if origin.by_hand:
             continue
         try:
             if origin.address.startswith("hf://"):
-                return _verified(name, huggingface.fetch(origin.address))
+                path = huggingface.fetch(origin.address)
+                verify(path, checksums)
+                return path
             return _fetch_url(origin.address, place(name) / origin.files[-1], origin.checksum)
         except WeightsError as error:
             failures.append(str(error).rstrip("."))
@@ -59,24 +71,16 @@ def _placed(name: str) -> Path | None:
     folder = place(name)
     if (folder / "config.json").is_file():
         return folder
-    files = sorted(path for path in folder.glob("[!.]*") if path.is_file())
+    files = sorted(path for path in folder.glob("[!.]*") if path.is_file() and path.suffix not in PARTIAL)
     if len(files) > 1:
         found = ", ".join(path.name for path in files)
         raise WeightsError(f"{folder} holds {found}: leave one file there, or a diffusers model with its config.json.")
     return files[0] if files else None
 
 
-def _verified(name: str, path: Path) -> Path:
-    """`path`, a file or folder, whose weights are held to their checksum if one is published for their name."""
-    for file, checksum in known.MODELS[name].checksums.items():
-        weights = path / file if path.is_dir() else path
-        if weights.name == file and weights.is_file():
-            verify(weights, checksum)
-    return path
-
-
 def _fetch_url(url: str, path: Path, checksum: str = "") -> Path:
     if path.is_file():
+        verify(path, {path.name: checksum})
         return path
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise WeightsError(f"{url} cannot be fetched: HF_HUB_OFFLINE is set.")

@@ -1,7 +1,9 @@
 """Files of Hugging Face repositories, in Hugging Face's own cache. Needs `huggingface_hub`, the extra [hub]."""
 
+import contextlib
 import re
-from collections.abc import Callable
+import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ from sdedit_jax.weights.stored import WeightsError
 
 ADDRESS = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:/(?P<file>[^@]+))?(?:@(?P<revision>[^@]+))?")
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")  # the first that there is
+TIMEOUT = 5.0  # seconds for the first answer
+# What requests, httpx and Python call it, by name: which of the libraries there is depends on the hub's version.
+UNREACHABLE = ("ConnectionError", "Timeout", "TimeoutError", "TransportError")
 
 Find = Callable[[str], Path | None]
 
@@ -25,6 +30,9 @@ def fetch(address: str) -> Path:
         raise WeightsError(f"{address} is no address: it must be hf://owner/name or hf://owner/name/file.")
     try:
         import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+        import huggingface_hub.utils
     except ImportError as error:
         raise WeightsError(f'{address} needs huggingface_hub: pip install "sdedit_jax[hub]".') from error
     hub: Any = huggingface_hub
@@ -44,9 +52,13 @@ def fetch(address: str) -> Path:
 
     look_up = _diffusers_folder if file is None else lambda find: find(file)
     try:
-        path = look_up(cached) or look_up(fetched)
+        path = look_up(cached)
+        if path is None:
+            with _quiet(hub):
+                _reach(hub)
+                path = look_up(fetched)
     except Exception as error:  # of the hub, of its HTTP library and of the disk, and they change with its versions
-        raise WeightsError(f"{address} cannot be fetched: {_reason(hub.errors, error)}.") from error
+        raise WeightsError(f"{address} cannot be fetched: {_reason(hub, error)}.") from error
     if path is None:
         missing = file or f"a diffusers model, config.json with {' or '.join(WEIGHTS)}"
         raise WeightsError(f"{address} cannot be fetched: the repository does not hold {missing}.")
@@ -67,14 +79,35 @@ def _diffusers_folder(find: Find) -> Path | None:
     return None
 
 
-def _reason(errors: Any, error: Exception) -> str:
+def _reach(hub: Any) -> None:
+    """An error at once if there is no network: the hub itself tries six times, half a minute, to tell."""
+    if not hub.constants.HF_HUB_OFFLINE:
+        hub.utils.get_session().head(hub.constants.ENDPOINT, timeout=TIMEOUT)
+
+
+@contextlib.contextmanager
+def _quiet(hub: Any) -> Iterator[None]:
+    """Without the hub's reports of what it tries again; its progress bars stay."""
+    before = hub.utils.logging.get_verbosity()
+    hub.utils.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hub.utils.logging.set_verbosity(before)
+
+
+def _reason(hub: Any, error: Exception) -> str:
+    unreachable = f"{urllib.parse.urlsplit(hub.constants.ENDPOINT).hostname} cannot be reached"
+    errors = hub.errors
     reasons = (
         (errors.GatedRepoError, "its owner wants the terms on its page accepted, and then `hf auth login`"),
         (errors.RepositoryNotFoundError, "there is no such repository, or it is private and wants `hf auth login`"),
         (errors.RevisionNotFoundError, "the repository has no such revision"),
-        (errors.LocalEntryNotFoundError, "huggingface.co cannot be reached, or HF_HUB_OFFLINE is set"),
+        (errors.LocalEntryNotFoundError, "HF_HUB_OFFLINE is set" if hub.constants.HF_HUB_OFFLINE else unreachable),
     )
     for kind, reason in reasons:
         if isinstance(error, kind):
             return reason
+    if any(kind.__name__ in UNREACHABLE for kind in type(error).__mro__):
+        return unreachable
     return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

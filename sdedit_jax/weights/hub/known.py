@@ -45,8 +45,8 @@ class Model:
 
     @property
     def checksums(self) -> dict[str, str]:
-        """The checksum of each file name that has one."""
-        return {origin.files[-1]: origin.checksum for origin in self.origins if origin.checksum}
+        """The checksum of each file of weights, by name; empty if none is published."""
+        return {origin.files[-1]: origin.checksum for origin in self.origins}
 
 
 def _diffusers(repository: str, checksum: str = "", suffix: str = "bin") -> Origin:
@@ -179,3 +179,19 @@ MODELS: Mapping[str, Model] = {
         megabytes=1721,
     ),
 }
+
+# The last step of the same trainings, not averaged.
+OTHERS = (
+    _pesser("f179d4f21ebc4d43bbfe", 2388000, "md5:f70280ac0e08b8e696f42cb8e948ff1c"),  # LSUN bedrooms
+    _pesser("2711a6f712e34b06b9d8", 4432000, "md5:eb619b8a5ab95ef80f94ce8a5488dae3"),  # LSUN churches
+    _pesser("fac870bd988348eab88e", 1761000, "md5:bbee0e7c3d7abfb6e2539eaf2fb9987b"),  # LSUN cats
+    _pesser("869980b53bf5416c8a28", 790000, "md5:82ed3067fd1002f5cf4c339fb80c4669"),  # CIFAR-10
+)
+
+
+def origin(address: str) -> Origin | None:
+    """The origin at `address`, or of whose repository `address` is the file of weights; None if there is none."""
+    for found in (*(origin for model in MODELS.values() for origin in model.origins), *OTHERS):
+        if address in (found.address, f"{found.address}/{found.files[-1]}"):
+            return found
+    return None

@@ -20,7 +20,7 @@ import numpy as np
 
 from sdedit_jax import build, trees
 from sdedit_jax.models import DDPM, NCSNpp
-from sdedit_jax.weights.files import flax_file, torch_file
+from sdedit_jax.weights.files import flax_file, safetensors_file, torch_file
 from sdedit_jax.weights.published import architectures, names, schedules
 from sdedit_jax.weights.published.architectures import SUPPORTED, Section
 from sdedit_jax.weights.published.names import Layout
@@ -29,6 +29,7 @@ from sdedit_jax.weights.stored import PRECONDITIONING, SECTIONS, Source, StoredT
 ATTENTION_SIZE = 16  # pixels: where every published network has its attention
 HEAD = 1024  # bytes that tell what a file is
 
+UNSAID = "The file does not say whether its weights are averaged ones."
 AVERAGED = "The averaged weights in the file are used, not the raw ones."
 RAW = "The file has no averaged weights; the raw ones of training are used."
 IMAGE_SIZE = "config.data.image_size is {} x {}: every published network has its attention at 16 x 16 pixels."
@@ -44,7 +45,7 @@ class Checkpoint:
     """Averages of those `tensors` that are trained, in the order of the network's parameters; () for none."""
     sigmas: StoredTensor | None = None
     """(N,) noise scales on [0, 1], falling: PyTorch's score_sde has them for every SDE, though only VE uses them."""
-    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read(path: str | os.PathLike[str], overrides: Mapping[str, Mapping[str, Any]]) -> Source:
@@ -76,6 +77,8 @@ def _format(path: Path) -> tuple[Callable[[Path], Any], Callable[[Any], Checkpoi
         return flax_file.read, _of_flax
     if torch_file.is_torch_file(head):
         return torch_file.read, _of_torch
+    if safetensors_file.recognises(path):
+        return lambda path: safetensors_file.read(path)[0], _of_torch
     raise WeightsError(
         f"{path} is neither a .safetensors nor a torch file nor a Flax checkpoint, or it is damaged. "
         f"What can be read is {SUPPORTED}."
@@ -93,7 +96,7 @@ def _of_torch(found: Any) -> Checkpoint:
         averaged = found[4] if len(found) > 4 else None
         return _named(averaged, AVERAGED) if averaged else _named(found[0], RAW)
     if not isinstance(found, dict) or not isinstance(found.get("model"), dict):
-        return _named(found)
+        return _named(found, UNSAID)
     ema = found.get("ema")
     if not isinstance(ema, dict) or not ema.get("shadow_params"):
         return _named(found["model"], RAW)
@@ -103,14 +106,14 @@ def _of_torch(found: Any) -> Checkpoint:
     return dataclasses.replace(_named(found["model"], AVERAGED), averaged=averaged)
 
 
-def _named(found: Any, *assumed: str) -> Checkpoint:
+def _named(found: Any, *notes: str) -> Checkpoint:
     """The weights by name; a network on several devices has put a prefix before each."""
     tensors = _only_tensors(found)
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     layout = _layout(tensors)
     sigmas = tensors.pop("sigmas", None) if layout == "score_sde" else None
-    return Checkpoint(layout, tensors, sigmas=sigmas, assumed=assumed)
+    return Checkpoint(layout, tensors, sigmas=sigmas, notes=notes)
 
 
 def _layout(names: Collection[str]) -> Layout:
@@ -147,8 +150,9 @@ def _source(checkpoint: Checkpoint, overrides: Mapping[str, Mapping[str, Any]]) 
     fields = {"output": schedules.output_of(sde.fields["name"]), **model.fields}
     config = {"model": fields, "preconditioning": dict(PRECONDITIONING), "sde": sde.fields, "data": data.fields}
     tensors = _tensors(checkpoint, _network(fields), data.fields["image_size"])
-    assumed = [why for section in (model, sde, data) for why in section.assumed.values()]
-    return Source(config, tensors, (*checkpoint.assumed, *assumed))
+    sections = {"model": model, "sde": sde, "data": data}
+    assumed = {f"{name}.{field}": why for name, section in sections.items() for field, why in section.assumed.items()}
+    return Source(config, tensors, assumed, checkpoint.notes)
 
 
 def _network(fields: Mapping[str, Any]) -> DDPM | NCSNpp:

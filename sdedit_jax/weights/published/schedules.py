@@ -25,14 +25,14 @@ SIGMA_MIN, NUM_LEVELS = 0.01, 1000
 
 DISCRETE_VP = "config.sde is discrete_vp with the 1000 steps of DDPM, betas from 0.0001 to 0.02."
 VP = (
-    "config.sde is vp with beta from 0.1 to 20, as for most networks that are told the time as a step; others need "
-    "sde={'name': 'subvp'}, {'name': 'discrete_vp'} or {'name': 've'}."
+    "config.sde is vp with beta from 0.1 to 20, as for most networks that are told the time as a step; others "
+    "are subvp, discrete_vp or ve."
 )
 VE = "config.sde is ve, as for every published network with Fourier features."
 PUBLISHED_SIGMA_MAX = (
     "config.sde.sigma_max is twice the {:g} published for pictures of this size, which were on [0, 1]."
 )
-LSUN = " LSUN bedroom has sde={'sigma_max': 756.0}, LSUN church 760.0."
+LSUN = " LSUN bedroom has 756, LSUN church 760."
 PUBLISHED_NUM_LEVELS = f"config.sde.num_levels is {NUM_LEVELS}, as for every published network of discrete levels."
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sdedit_jax import build
 from sdedit_jax.models import DDPM, EDMPreconditioned, NCSNpp
-from sdedit_jax.sdes import VESDE, DiscreteVPSDE, SubVPSDE
+from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE, SubVPSDE
 from sdedit_jax.weights import WeightsError, diffusers
 from sdedit_jax.weights.diffusers.names import diffusers_name
 from sdedit_jax.weights.diffusers.unet import UNET_DEFAULTS, model_section, require_equal, unet_config
@@ -218,6 +218,7 @@ SMALL = DDPM(32, (1, 2), 1, (1,))
         (EDMPreconditioned(SMALL), VESDE(), "no form for EDMPreconditioned"),
         (SMALL, VESDE(), "positional embedding for a VPSDE or DiscreteVPSDE only, not for VESDE"),
         (SMALL, SubVPSDE(), "only, not for SubVPSDE"),
+        (SMALL, VPSDE(beta_min=0.0), "no chain of 1000 steps for VPSDE"),
         (NCSNpp(32, (1, 2), 1, ()), DiscreteVPSDE(), "fourier embedding for a VESDE without num_levels only"),
         (NCSNpp(32, (1, 2), 1, ()), VESDE(num_levels=1000), "VESDE without num_levels only"),
         (NCSNpp(32, (1, 2), 1, (1,)), VESDE(), "down_1_attn_0/norm normalises 64 channels in 16 groups"),

@@ -9,13 +9,17 @@ from collections.abc import Iterator
 
 @dataclasses.dataclass
 class Reply:
-    """What is served at a path. `sent`: bytes after which the connection is cut; None sends all."""
+    """What is served at a path. `sent`: bytes after which the connection is cut; None sends all.
+
+    `pause`: seconds before it is cut, unless `Server.stop` is set.
+    """
 
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     sent: int | None = None
     ranges: bool = True
+    pause: float = 0.0
 
 
 @dataclasses.dataclass
@@ -24,6 +28,7 @@ class Server:
     replies: dict[str, Reply]
     requests: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
     """Method, path and Range of each request."""
+    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
 @contextlib.contextmanager
@@ -52,6 +57,7 @@ def serving(replies: dict[str, Reply]) -> Iterator[Server]:
             self.end_headers()
             if not head_only:
                 self.wfile.write(body[: reply.sent])
+                server.stop.wait(reply.pause)
 
         def log_message(self, *_):
             pass
@@ -63,6 +69,7 @@ def serving(replies: dict[str, Reply]) -> Iterator[Server]:
     try:
         yield server
     finally:
+        server.stop.set()
         httpd.shutdown()
         httpd.server_close()
         thread.join()

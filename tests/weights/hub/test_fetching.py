@@ -1,6 +1,7 @@
 """Weights by name and address: what is on this machine comes first, and a person is told what to do by hand."""
 
 import dataclasses
+import functools
 import hashlib
 import re
 import sys
@@ -69,6 +70,7 @@ def test_what_a_person_put_there_wins(server, cache, toy):
     place = hub.place("toy:small")
     place.mkdir(parents=True)
     (place / ".part").touch()
+    (place / "model-5.ckpt.crdownload").touch()
     mine = place / "checkpoint_1.pth"
     mine.write_bytes(b"mine")
     assert hub.fetch("toy:small") == mine
@@ -84,6 +86,92 @@ def test_two_files_are_one_too_many(cache, toy):
         (place / name).touch()
     with pytest.raises(WeightsError, match=r"toy_small holds a.pth, b.pth: leave one file there"):
         hub.fetch("toy:small")
+
+
+def put(name, body):
+    """A file in the place of the toy."""
+    file = hub.place("toy:small") / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(body)
+    return file
+
+
+@pytest.mark.parametrize("name", ["renamed.pt", "model-6.ckpt", "checkpoint_1.pth"])
+def test_a_published_file_may_bear_any_name(cache, toy, monkeypatch, name, recwarn):
+    """Also that of the other published file, and by either algorithm."""
+    sha256 = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
+    other = known.Origin("https://example.com/6", ("model-6.ckpt",), f"sha256:{'0' * 64}")
+    file = put(name, BODY)
+    set_origins(monkeypatch, toy, *toy.origins, other)
+    assert hub.fetch("toy:small") == file
+    set_origins(monkeypatch, toy, dataclasses.replace(other, checksum=sha256))
+    assert hub.fetch("toy:small") == file
+    assert not recwarn.list
+
+
+def test_a_conversion_is_used_with_a_warning(cache, toy):
+    file = put("model.safetensors", b"converted")
+    with pytest.warns(UserWarning, match=r"model.safetensors is used as it is: its checksum is not among the publ"):
+        assert hub.fetch("toy:small") == file
+
+
+@pytest.mark.parametrize("folder", ["", "unet/"])
+def test_a_conversion_in_a_folder_is_used_with_a_warning(cache, toy, folder):
+    place = put("config.json", b"{}").parent
+    (place / "unet").mkdir()
+    put(f"{folder}diffusion_pytorch_model.safetensors", b"converted")
+    with pytest.warns(UserWarning, match="diffusion_pytorch_model.safetensors is used as it is"):
+        assert hub.fetch("toy:small") == place
+
+
+def test_what_has_no_published_checksum_is_used_without_a_word(cache, toy, monkeypatch, recwarn):
+    file = put("checkpoint_1.pth", b"by hand")
+    assert hub.fetch("toy:small") == file
+    set_origins(monkeypatch, toy, toy.origins[0])
+    put("checkpoint_1.pth", b"other")
+    assert hub.fetch("toy:small") == file
+    assert not recwarn.list
+
+
+def test_the_address_of_a_known_file_is_held_to_its_checksum(server, cache, toy, monkeypatch):
+    address = toy.origins[1].address
+    server.replies["/share/?dl=1"] = Reply(b"something else")
+    with pytest.raises(WeightsError, match=r"sent a file that is damaged or not the published one \(md5:"):
+        hub.fetch(address)
+    assert not cache.exists()
+    server.replies["/share/?dl=1"] = Reply(BODY)
+    path = hub.fetch(address)
+    path.write_bytes(b"rotten")
+    with pytest.raises(WeightsError, match="weights is damaged or another file than the published one"):
+        hub.fetch(address)
+
+
+@pytest.mark.parametrize("layout", ["file", "folder"])
+def test_a_known_repository_is_held_to_its_checksum(cache, toy, monkeypatch, tmp_path, layout):
+    """What is already in the hub's cache, too; a revision of it is another file."""
+    hub_library = pytest.importorskip("huggingface_hub")
+    commit, name = "0" * 40, "diffusion_pytorch_model.bin"
+    model = tmp_path / "hub" / "models--someone--toy"
+    snapshot = model / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    for ref in ("main", "v1"):
+        (model / "refs").mkdir(exist_ok=True)
+        (model / "refs" / ref).write_text(commit)
+    for file in ("config.json", "model_index.json", "scheduler_config.json", name):
+        (snapshot / file).write_bytes(BODY)
+    set_origins(monkeypatch, toy, known.Origin("hf://someone/toy", ("config.json", name), MD5))
+    address = "hf://someone/toy" if layout == "folder" else f"hf://someone/toy/{name}"
+    monkeypatch.setattr(
+        hub_library,
+        "try_to_load_from_cache",
+        functools.partial(hub_library.try_to_load_from_cache, cache_dir=str(tmp_path / "hub")),
+    )
+    expected = snapshot if layout == "folder" else snapshot / name
+    assert hub.fetch(address) == expected
+    (snapshot / name).write_bytes(b"something else")
+    with pytest.raises(WeightsError, match=rf"{name} is damaged or another file than the published one"):
+        hub.fetch(address)
+    assert hub.fetch(f"{address}@v1") == expected
 
 
 @pytest.mark.parametrize("layout", ["file", "folder"])
@@ -117,7 +205,7 @@ def test_a_person_is_told_what_to_fetch_and_where_to_put_it(server, cache, toy, 
         hub.fetch("toy:small")
     assert str(error.value) == (
         "toy:small, Toys, 7 MB, has to be fetched by hand (hf://someone/toy needs huggingface_hub: pip install "
-        f'"sdedit_jax[hub]"; {first.address} cannot be fetched: 404 Client Error: Not Found for url: {first.address}): '
+        f'"sdedit_jax[hub]"; {first.address} cannot be fetched: the server answers 404 Not Found): '
         "put config.json and model.bin of https://huggingface.co/someone/toy/tree/main, "
         f"or gone.ckpt of {first.address}, "
         f"or config.json and checkpoint_1.pth of {third.address} into {cache / 'toy_small'}."

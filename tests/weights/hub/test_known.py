@@ -8,10 +8,11 @@ import pytest
 
 from sdedit_jax import build
 from sdedit_jax.weights import hub
-from sdedit_jax.weights.hub import huggingface
-from sdedit_jax.weights.hub.known import MODELS
+from sdedit_jax.weights.hub import huggingface, known
+from sdedit_jax.weights.hub.known import MODELS, OTHERS
 
 ORIGINS = [(name, origin) for name, model in MODELS.items() for origin in model.origins]
+ORIGINS += [("not averaged", origin) for origin in OTHERS]
 DOCUMENT = Path(__file__).parents[3] / "docs" / "weights.md"
 DIGITS = {"sha256": 64, "md5": 32}
 
@@ -36,8 +37,7 @@ def test_a_model_is_described(name):
     model = MODELS[name]
     build.build_sde(model.overrides)
     assert model.title and model.megabytes > 100 and model.origins
-    digests = [origin.checksum for origin in model.origins if origin.checksum]
-    assert len(model.checksums) == len(digests)  # no file name stands for two files
+    assert len(model.checksums) == len(model.origins)  # no file name stands for two files
 
 
 def test_no_two_models_share_a_place_or_an_origin():
@@ -45,6 +45,25 @@ def test_no_two_models_share_a_place_or_an_origin():
     assert len({origin.address for _, origin in ORIGINS}) == len(ORIGINS)
     checksums = [origin.checksum for _, origin in ORIGINS if origin.checksum]
     assert len(set(checksums)) == len(checksums)
+
+
+def test_an_address_is_known_without_its_revision_alone():
+    for _, origin in ORIGINS:
+        assert known.origin(origin.address) is origin
+        assert known.origin(f"{origin.address}@main") is None and known.origin(f"{origin.address}/other") is None
+    repository = "hf://google/ddpm-ema-cat-256"
+    assert known.origin(f"{repository}/diffusion_pytorch_model.bin") is known.origin(repository) is not None
+
+
+def test_those_that_are_not_averaged_stand_for_each_that_is():
+    averaged = [origin.files for _, origin in ORIGINS if "heibox" in origin.address and origin not in OTHERS]
+    assert sorted(origin.files for origin in OTHERS) == sorted(averaged) and all(origin.checksum for origin in OTHERS)
+
+
+def test_the_document_counts_second_sources():
+    second = [name for name, model in MODELS.items() if sum(not origin.by_hand for origin in model.origins) > 1]
+    assert len(second) == 5 and len(MODELS) == 14
+    assert "Five of the fourteen" in DOCUMENT.read_text(encoding="utf-8")
 
 
 def test_every_256_model_and_ddpm_can_be_fetched_by_a_program():
@@ -71,5 +90,7 @@ def test_the_document_sends_a_person_to_the_right_place():
         page = origin.address.replace("hf://", "https://huggingface.co/")
         assert page in text and all(f"`{file}`" in text for file in origin.files)
         assert f"`~/.cache/sdedit_jax/weights/{hub.place(name).name}/`" in text
-    unchecked = [name for name, model in MODELS.items() if not model.checksums and not model.origins[0].by_hand]
+    unchecked = [
+        name for name, model in MODELS.items() if not any(model.checksums.values()) and not model.origins[0].by_hand
+    ]
     assert unchecked == ["lsun_church:ncsnpp"]  # as the document says
