@@ -27,7 +27,9 @@ def test_every_flag_and_mode_shown_exists():
     assert set(re.findall(r"--mode ([a-z]+)", README)) == set(arguments.MODES)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/landscapes.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/landscapes.md", "docs/weights.md"]
+)
 def test_every_link_to_a_file_leads_somewhere(document):
     path = ROOT / document
     links = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
