@@ -5,9 +5,11 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HUB = "huggingface_hub>=0.36,<3"
+LMDB = "lmdb>=1.4"
 EXTRAS = {
     "hub": [HUB],  # weights from hf:// addresses
-    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", HUB],
+    "lsun": [LMDB],  # training on the LMDB folders of LSUN
+    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", HUB, LMDB],
     # Both directions of the diffusers formats against the original. On Linux the plain wheel of torch brings gigabytes
     # of CUDA; install a CPU build of it first.
     "parity": ["torch>=2.4", "diffusers>=0.35,<1.0"],

@@ -4,10 +4,9 @@ The step knows no files and the loop no mathematics. The average of the paramete
 `sdedit` is called on it at intervals as on any other model.
 """
 
-import contextlib
 import dataclasses
-import json
-import time
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,12 @@ from flax import struct
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
+from sdedit_jax import interrupts
 from sdedit_jax.build import init_params
 from sdedit_jax.checkpoints import Checkpointer
 from sdedit_jax.images import save_image
 from sdedit_jax.losses import DenoisingScoreMatching
+from sdedit_jax.metrics_log import MetricsLog
 from sdedit_jax.sheets import contact_sheet
 
 
@@ -34,10 +35,6 @@ class TrainState(struct.PyTreeNode):
     params: Any
     ema_params: Any
     opt_state: optax.OptState
-
-
-class TrainingError(ValueError):
-    """Training that cannot go on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,9 +127,10 @@ def train(
     batches_from: Callable[[int], Iterator[np.ndarray]],
     held_out: HeldOut,
 ) -> TrainState:
-    """The state after `schedule.num_steps` steps, going on from the newest checkpoint in `workdir` if there is one.
+    """The state after `schedule.num_steps` steps, going on from the newest whole checkpoint in `workdir`, if any.
 
-    Writes `metrics.jsonl`, `checkpoints/` and `edits/step_*.png` there.
+    Writes `metrics.jsonl`, `checkpoints/` and `edits/step_*.png` there. Asked to stop by Ctrl-C or SIGTERM it finishes
+    the step, saves, prints the command to go on with and returns that state; a second Ctrl-C quits at once.
 
     Args:
         workdir: the run's folder.
@@ -146,6 +144,7 @@ def train(
 
     Raises:
         TrainingError: when loss or gradient is not finite; such a state is never saved.
+        CheckpointError: when no checkpoint in `workdir` is whole, or they are of another model.
     """
     key_init, key_train = jax.random.split(jax.random.key(seed))
     mesh = Mesh(np.array(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
@@ -158,13 +157,10 @@ def train(
     def step_fn(state, x0):
         return train_step(state, key_train, x0, loss_fn=loss_fn, tx=tx, ema_decay=ema_decay)
 
-    with Checkpointer(workdir) as checkpointer:
-        if checkpointer.latest_step() is None:
-            state = jax.jit(initial, out_shardings=replicated)(key_init)
-        else:
-            state = checkpointer.restore(_on(replicated, jax.eval_shape(initial, key_init)))
+    with interrupts.noted() as interrupted, Checkpointer(workdir) as checkpointer:
+        state = _first_state(checkpointer, initial, key_init, replicated)
         first_step = int(state.step)
-        log = _Log(workdir / "metrics.jsonl", first_step)
+        log = MetricsLog(workdir / "metrics.jsonl", first_step)
         look = _Look(workdir / "edits", loss_fn, held_out, seed)
         batches = batches_from(first_step)
         steps = range(first_step + 1, schedule.num_steps + 1)
@@ -172,15 +168,32 @@ def train(
             x0 = jax.make_array_from_process_local_data(batched, next(batches))
             state, metrics = step_fn(state, x0)
             log.add(metrics, x0.shape[0])
-            if schedule.due(step, schedule.log_every):
+            stopping = interrupted()
+            if stopping or schedule.due(step, schedule.log_every):
                 bar.set_postfix(log.write_means(step))
-            if schedule.due(step, schedule.checkpoint_every):
+            if stopping or schedule.due(step, schedule.checkpoint_every):
                 log.check_finite(step)
                 checkpointer.save(step, state)
             if schedule.due(step, schedule.sample_every):
                 log.check_finite(step)
                 with log.clock_stopped():
                     log.write({"step": step, **look(step, state.ema_params)})
+            if stopping:
+                bar.close()
+                break
+    if (step := int(state.step)) < schedule.num_steps:
+        print(f"Stopped and saved after step {step} of {schedule.num_steps}. To go on:\n  {shlex.join(sys.orig_argv)}")
+    return state
+
+
+def _first_state(
+    checkpointer: Checkpointer, initial: Callable[[jax.Array], TrainState], key: jax.Array, sharding: NamedSharding
+) -> TrainState:
+    """The newest checkpoint that is whole, or without any the initial state."""
+    if checkpointer.latest_step() is None:
+        return jax.jit(initial, out_shardings=sharding)(key)
+    state = checkpointer.restore(_on(sharding, jax.eval_shape(initial, key)))
+    checkpointer.set_aside_after(int(state.step))
     return state
 
 
@@ -199,72 +212,6 @@ class _Look:
         captions = [["guide"] * len(x_guide), ["edit"] * len(x_guide)]
         save_image(self._folder / f"step_{step:07d}.png", contact_sheet(rows, captions))
         return {"validation_loss": float(by_level.mean()), "validation_loss_by_level": by_level.tolist()}
-
-
-class _Log:
-    """`metrics.jsonl`, one JSON object a line, and the means over the steps since the last of them."""
-
-    def __init__(self, path: Path, step: int):
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # What came after the checkpoint is done, and logged, again.
-        kept = "".join(line + "\n" for line in _lines(path) if json.loads(line)["step"] <= step)
-        partial = path.with_suffix(".part")
-        partial.write_text(kept, encoding="utf-8")
-        partial.replace(path)
-        self._last: dict[str, jax.Array] = {}
-        self._restart()
-
-    def _restart(self) -> None:
-        self._metrics: list[dict[str, jax.Array]] = []
-        self._num_images = 0
-        self._start = time.perf_counter()
-
-    def add(self, metrics: dict[str, jax.Array], num_images: int) -> None:
-        """One step's metrics, which may still be being computed; waits for those of the step before.
-
-        Without the wait a CPU would queue dozens of steps, and the bar would run ahead of the work.
-        """
-        jax.block_until_ready(self._last)
-        self._last = metrics
-        self._metrics.append(metrics)
-        self._num_images += num_images
-
-    def check_finite(self, step: int) -> None:
-        """Raises TrainingError if the newest loss or gradient is not finite; what was not before is not now either."""
-        for name in sorted(self._last, reverse=True):  # the loss before the gradient's norm
-            if not np.isfinite(value := float(self._last[name])):
-                raise TrainingError(
-                    f"The {name} is {value} at step {step}, and that state was not saved. Go on from the checkpoint "
-                    "before with a lower --config.training.learning_rate or --config.training.grad_clip."
-                )
-
-    def write_means(self, step: int) -> dict[str, str]:
-        """Writes the row of this interval, starts a new one and returns what the bar shows of it."""
-        self.check_finite(step)
-        means = {name: float(np.mean([metrics[name] for metrics in self._metrics])) for name in self._last}
-        row = {"step": step, **means, "images_per_second": self._num_images / (time.perf_counter() - self._start)}
-        self.write(row)
-        self._restart()
-        return {name: f"{row[name]:.4g}" for name in ("loss", "images_per_second")}
-
-    @contextlib.contextmanager
-    def clock_stopped(self) -> Iterator[None]:
-        """What happens inside does not count as time spent on images."""
-        start = time.perf_counter()
-        yield
-        self._start += time.perf_counter() - start
-
-    def write(self, row: dict[str, Any]) -> None:
-        """Appends `row`."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-
-def _lines(path: Path) -> list[str]:
-    """The complete lines of the file; a run that was killed may have left half of one."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return text[: text.rfind("\n") + 1].splitlines()
 
 
 def _on(sharding: NamedSharding, shapes: Any) -> Any:

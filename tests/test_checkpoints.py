@@ -149,12 +149,179 @@ def test_an_interrupted_write_is_ignored_and_then_overwritten(run_dir):
         assert_same_bits(checkpoints.restore(template(new_state(0))), new_state(30))
 
 
-@pytest.mark.parametrize("lost", ["d", "manifest.ocdbt", "_METADATA"])
-def test_lost_files_are_a_checkpoint_error(run_dir, lost):
-    path = run_dir / "checkpoints" / "20" / "state" / lost
+def data_files(run_dir, step):
+    """The files that hold a step's arrays: large ones apart, small ones with the list of all."""
+    return [path for path in (run_dir / "checkpoints" / str(step) / "state").rglob("d/*") if path.is_file()]
+
+
+def damage_arrays(run_dir, step, damage):
+    files = data_files(run_dir, step)
+    assert files
+    for path in files:
+        damage(path)
+
+
+def lose(path):
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with Checkpointer(run_dir) as checkpoints, pytest.raises(CheckpointError, match="Step 20 .* is damaged"):
-        checkpoints.restore(template(new_state(0)))
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path, at=None):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 if at is None else at] ^= 1
+    path.write_bytes(data)
+
+
+def num_damaged(warned):
+    """How many of the warnings are ours; failed reads of Orbax leave some of the event loop."""
+    return sum("is damaged" in str(warning.message) for warning in warned)
+
+
+DAMAGES = {
+    "arrays lost": lambda run_dir, step: damage_arrays(run_dir, step, lose),
+    "arrays truncated": lambda run_dir, step: damage_arrays(run_dir, step, truncate),
+    "a bit of the arrays flipped": lambda run_dir, step: damage_arrays(run_dir, step, flip),
+    "manifest lost": lambda run_dir, step: lose(run_dir / f"checkpoints/{step}/state/manifest.ocdbt"),
+    "index lost": lambda run_dir, step: lose(run_dir / f"checkpoints/{step}/state/_METADATA"),
+    "index truncated": lambda run_dir, step: truncate(run_dir / f"checkpoints/{step}/state/_METADATA"),
+    "record lost": lambda run_dir, step: lose(run_dir / f"checkpoints/{step}/_CHECKPOINT_METADATA"),
+    "record truncated": lambda run_dir, step: truncate(run_dir / f"checkpoints/{step}/_CHECKPOINT_METADATA"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_step_is_passed_over_with_a_warning(run_dir, damage):
+    DAMAGES[damage](run_dir, 20)
+    with Checkpointer(run_dir) as checkpoints:
+        with pytest.warns(UserWarning, match="Step 20 in .* is damaged: .*; looking for an older step") as warned:
+            state = checkpoints.restore(template(new_state(0)))
+        assert num_damaged(warned) == 1
+        assert_same_bits(state, new_state(10))
+        with pytest.raises(CheckpointError, match="Step 20 .* is damaged"):
+            checkpoints.restore(template(new_state(0)), step=20)
+
+
+def test_a_flipped_bit_of_a_large_array_is_noticed_or_harmless(tmp_path):
+    """Most such bits change a value, and then the checksum alone knows it."""
+    state = {"x": np.random.default_rng(0).normal(size=10_000).astype(np.float32)}
+    with Checkpointer(tmp_path) as checkpoints:
+        checkpoints.save(1, state)
+    path = max(data_files(tmp_path, 1), key=lambda path: path.stat().st_size)
+    whole, reasons = path.read_bytes(), []
+    assert len(whole) > state["x"].nbytes / 2
+    with Checkpointer(tmp_path) as checkpoints:
+        for at in np.linspace(0, len(whole) - 1, 12, dtype=int):
+            flip(path, at)
+            try:
+                assert_same_bits(checkpoints.restore(template(state), step=1), state)
+            except CheckpointError as error:
+                reasons.append(str(error))
+            path.write_bytes(whole)
+    assert sum("not as they were saved (CRC-32): x" in reason for reason in reasons) >= 6
+
+
+def test_without_a_whole_step_there_is_an_error(run_dir):
+    for step in (10, 20):
+        damage_arrays(run_dir, step, flip)
+    with Checkpointer(run_dir) as checkpoints, pytest.warns(UserWarning, match="is damaged") as warned:
+        with pytest.raises(CheckpointError, match=r"All checkpoints in .* are damaged: steps \[10, 20\]"):
+            checkpoints.restore(template(new_state(0)))
+    assert num_damaged(warned) == 2
+
+
+def change_record(run_dir, change):
+    path = run_dir / "checkpoints" / "20" / "_CHECKPOINT_METADATA"
+    record = json.loads(path.read_text())
+    change(record["custom_metadata"])
+    path.write_text(json.dumps(record))
+
+
+def test_the_leaf_whose_bits_changed_is_named(run_dir):
+    change_record(run_dir, lambda custom: custom["crc32"].update({"params/conv/bias": 1, "ema_params/half": 1}))
+    what = r"Step 20 .*not as they were saved \(CRC-32\): "
+    with Checkpointer(run_dir) as checkpoints:
+        with pytest.raises(CheckpointError, match=what + "params/conv/bias, ema_params/half$"):
+            checkpoints.restore(template(new_state(0)), step=20)
+        with pytest.raises(CheckpointError, match=what + "ema_params/half$"):
+            checkpoints.restore_part("ema_params", step=20)
+        assert_same_bits(checkpoints.restore_part("opt_state", step=20)[1][0]["count"], jnp.int32(0))
+    with pytest.warns(UserWarning, match="ema_params/half; looking for an older step"):
+        assert_same_bits(restore_ema(run_dir), new_state(10).ema_params)
+
+
+def test_a_step_with_checksums_of_other_leaves_is_damaged(run_dir):
+    change_record(run_dir, lambda custom: custom["crc32"].pop("params/conv/bias"))
+    with Checkpointer(run_dir) as checkpoints, pytest.raises(CheckpointError, match="index is not that of the arrays"):
+        checkpoints.restore(template(new_state(0)), step=20)
+
+
+def test_a_record_that_hides_the_others_is_named(run_dir):
+    path = run_dir / "checkpoints" / "20" / "_CHECKPOINT_METADATA"
+    path.write_text(path.read_text().replace("init_timestamp_nsecs", "init_timestamp_nsecr"))
+    with pytest.raises(CheckpointError, match="The record .*_CHECKPOINT_METADATA.* is damaged: .*nsecr"):
+        Checkpointer(run_dir)
+
+
+def test_a_step_without_checksums_is_restored_as_it_is(run_dir):
+    """Those of the first runs have none."""
+    change_record(run_dir, lambda custom: custom.clear())
+    with Checkpointer(run_dir) as checkpoints:
+        assert_same_bits(checkpoints.restore(template(new_state(0)), step=20), new_state(20))
+    assert_same_bits(restore_ema(run_dir), new_state(20).ema_params)
+
+
+def test_another_model_is_not_damage(run_dir, recwarn):
+    with Checkpointer(run_dir) as checkpoints, pytest.raises(CheckpointError, match="not the state"):
+        checkpoints.restore(template(new_state(0, width=5)))
+    assert not num_damaged(recwarn)
+
+
+def test_steps_set_aside_can_be_saved_again(run_dir):
+    damage_arrays(run_dir, 20, flip)
+    with Checkpointer(run_dir) as checkpoints:
+        checkpoints.set_aside_after(10)
+        assert checkpoints.latest_step() == 10
+        checkpoints.save(20, new_state(20))
+    with Checkpointer(run_dir) as checkpoints:
+        assert_same_bits(checkpoints.restore(template(new_state(0)), step=20), new_state(20))
+    (aside,) = run_dir.glob("damaged_20_*")
+    assert (aside / "state" / "_METADATA").exists()  # kept: what could not be read today may be read tomorrow
+
+
+def test_nothing_is_set_aside_when_the_newest_step_is_whole(run_dir):
+    with Checkpointer(run_dir) as checkpoints:
+        checkpoints.set_aside_after(20)
+        assert checkpoints.latest_step() == 20
+    assert [path.name for path in run_dir.iterdir()] == ["checkpoints"]
+
+
+SAVE_FOR_EVER = """
+import itertools, sys, jax.numpy as jnp
+from sdedit_jax.checkpoints import Checkpointer
+
+with Checkpointer(sys.argv[1]) as checkpoints:
+    for step in itertools.count(1):
+        checkpoints.save(step, {"x": jnp.full(1_000_000, step, jnp.float32), "step": jnp.int32(step)})
+        print(step, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [3, 4, 5])
+def test_a_run_killed_while_it_saves_loses_at_most_that_save(tmp_path, after):
+    command = [sys.executable, "-c", SAVE_FOR_EVER, str(tmp_path)]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != f"{after}\n":
+            assert process.poll() is None
+        process.kill()  # that save has begun, and the one before is complete
+    with Checkpointer(tmp_path) as checkpoints:
+        shapes = {"x": jax.ShapeDtypeStruct((1_000_000,), jnp.float32), "step": jax.ShapeDtypeStruct((), jnp.int32)}
+        state = checkpoints.restore(shapes)
+    assert int(state["step"]) >= after - 1
+    np.testing.assert_array_equal(state["x"], np.float32(state["step"]))
 
 
 SAVE_FROM_FOUR_DEVICES = """

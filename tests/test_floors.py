@@ -18,14 +18,15 @@ FLOORS = [
     [{"score"}],
     [{"editing"}, {"losses"}, {"parallel"}, {"sampling"}, {"strokes"}],  # methods: arrays in, arrays out
     [{"build"}],
-    [{"checkpoints"}, {"data"}, {"images"}, {"sheets"}, {"weights"}],  # doors: each hides one part of the outside world
+    # doors: each hides one part of the outside world
+    [{"checkpoints"}, {"data"}, {"images"}, {"interrupts"}, {"metrics_log"}, {"sheets"}, {"weights"}],
     [{"training"}],
     [{"cli"}],
 ]
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for room in floor for name in room}
 ROOM_OF = {name: room for floor in FLOORS for room in floor for name in room}
-# Two doors that are one: a training folder is a place where weights come from.
-EXCEPTIONS = {("weights", "checkpoints")}
+# Doors that are one: a training folder is a place where weights come from, and a folder of pictures a data set.
+EXCEPTIONS = {("weights", "checkpoints"), ("data", "images")}
 BELOW_CONFIG = sorted(name for name, floor in FLOOR_OF.items() if floor < FLOOR_OF["build"])
 
 

@@ -3,8 +3,11 @@
 import functools
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import flax.linen as nn
@@ -17,11 +20,11 @@ import pytest
 from sdedit_jax.checkpoints import Checkpointer, restore_ema
 from sdedit_jax.images import load_image
 from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise
+from sdedit_jax.metrics_log import TrainingError
 from sdedit_jax.sdes import VESDE
 from sdedit_jax.training import (
     HeldOut,
     Schedule,
-    TrainingError,
     init_state,
     train,
     train_step,
@@ -161,6 +164,48 @@ def test_what_a_killed_run_logged_after_its_checkpoint_is_logged_again(tmp_path)
         file.write('{"step": 3, "loss": 7.0}\n{"step": 4, "lo')
     run(tmp_path / "killed", 4)
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
+
+
+def test_a_run_goes_on_from_before_a_damaged_checkpoint(whole, tmp_path):
+    """And reaches the same state: what the damaged step was, is computed again."""
+    run(tmp_path, 20, model=Small(), every=10)
+    for arrays in (tmp_path / "checkpoints" / "20" / "state").glob("d/*"):
+        arrays.write_bytes(arrays.read_bytes()[:-100])
+    with pytest.warns(UserWarning, match="Step 20 in .* is damaged"):
+        state = run(tmp_path, 30, model=Small(), every=10)
+    assert_same_bits(state, whole[1])
+    assert rows(tmp_path) == rows(whole[0])
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["20", "30"]
+    assert list(tmp_path.glob("damaged_20_*"))
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from tests.test_training import run
+run(Path(sys.argv[1]), int(sys.argv[2]), log_every=10, checkpoint_every=100_000, sample_every=100_000)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_stop_saves_and_says_how_to_go_on(tmp_path, number):
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "asked"), "100000"]
+    root, metrics = Path(__file__).parents[1], tmp_path / "asked" / "metrics.jsonl"
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (metrics.exists() and metrics.read_text()):  # training has begun
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    with Checkpointer(tmp_path / "asked") as checkpointer:
+        assert (step := checkpointer.latest_step())
+    what, how = said.split(" To go on:\n")
+    assert what == f"Stopped and saved after step {step} of 100000." and shlex.split(how) == command
+    assert rows(tmp_path / "asked")[-1]["step"] == step
+    state = run(tmp_path / "asked", step + 3, every=100_000)
+    assert_same_bits(state, run(tmp_path / "whole", step + 3, every=100_000))
 
 
 def test_intervals_need_not_divide_each_other(tmp_path):

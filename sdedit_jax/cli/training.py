@@ -46,8 +46,9 @@ def train(config: ConfigDict, workdir: Path) -> None:
     loss_fn, tx = build.build_loss(config), build.build_optimizer(config)
     edit = bind_edit(config, loss_fn.model, loss_fn.sde)
     folder = _data_folder(config)
-    source = pipeline.open_source(folder, "train")
-    x_validation = next(pipeline.eval_batches(pipeline.open_source(folder, "validation"), settings.num_validation))
+    source = pipeline.open_source(folder, "train", config.data.image_size)
+    held_out = pipeline.open_source(folder, "validation", config.data.image_size)
+    x_validation = next(pipeline.eval_batches(held_out, settings.num_validation))
     if x_validation.shape[1:3] != (config.data.image_size,) * 2:
         raise ValueError(
             f"config.data.image_size is {config.data.image_size} but the pictures in {folder} are "

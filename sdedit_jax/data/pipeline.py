@@ -5,15 +5,19 @@ each other without an end, images are flipped, and only then does each process t
 same images for any number of processes, and a run that starts at batch k sees what an uninterrupted run would see.
 """
 
-import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import grain
 import numpy as np
-import tensorflow_datasets as tfds
 
+from sdedit_jax.data.sources.errors import DataError, no_data
+from sdedit_jax.data.sources.image_folder import open_image_folder
+from sdedit_jax.data.sources.lmdb import open_lmdb
+from sdedit_jax.data.sources.tfds_folder import open_tfds
+from sdedit_jax.data.sources.tfrecords import open_tfrecords, tfrecord_paths
 from sdedit_jax.pixels import from_uint8
 
 RandomAccessSource: TypeAlias = grain.sources.RandomAccessDataSource[dict[str, Any]]
@@ -22,28 +26,18 @@ RandomAccessSource: TypeAlias = grain.sources.RandomAccessDataSource[dict[str, A
 READ_OPTIONS = grain.ReadOptions(num_threads=8, prefetch_buffer_size=8)
 
 
-class DataError(ValueError):
-    """A data set that cannot be used, with what to do about it."""
+def open_source(path: str | os.PathLike[str], split: str, image_size: int | None = None) -> RandomAccessSource:
+    """The records of `split` in the data set at `path`, each a dict whose ``image`` is uint8 (H, W, 3).
 
-
-def open_source(data_dir: str | os.PathLike[str], split: str) -> RandomAccessSource:
-    """The records of a prepared TFDS folder, each a dict whose ``image`` is uint8 (H, W, 3). Needs no TensorFlow.
-
-    `data_dir`: the folder that holds ``dataset_info.json`` (``.../landscapes/1.0.0``), in ArrayRecord format.
-    `split`: in the language of TFDS: ``train``, ``test``, ``train[:50%]``.
-    Raises DataError for a folder that is missing, incomplete, damaged, empty or of another format.
+    `path`: a prepared TFDS folder, one with an LMDB of LSUN, one with TFRecord files of StyleGAN or one such file, or a
+    folder of pictures; its content tells which. Needs no TensorFlow.
+    `split`: ``train`` or ``validation``; of a TFDS folder whatever TFDS understands (``train[:50%]``). Where there are
+    no splits, a part is held out (`sources.splits`).
+    `image_size`: to which the pictures are cropped and scaled, None = left as they are, as those of TFDS always are.
+    Raises DataError for a data set that is missing, incomplete, damaged, empty or of another format.
     """
-    try:
-        builder = tfds.builder_from_directory(data_dir)
-        source = builder.as_data_source(split=split)  # pyright: ignore[reportCallIssue] (a decorator hides it)
-        # A shard that is missing or was cut short shows only when it is read, so one record is read from each.
-        shard_ends = itertools.accumulate(shard.take for shard in builder.info.splits[split].file_instructions)
-        records = [source[end - 1] for end in shard_ends]
-    except Exception as error:  # TFDS, protobuf and array_record each raise kinds of their own
-        raise DataError(_advice(data_dir, f"split {split!r} cannot be read: {error}")) from error
-    if not records:
-        raise DataError(_advice(data_dir, f"split {split!r} is empty"))
-    _check_image(data_dir, records[0])
+    source = _open(Path(path), split, image_size)
+    _check_image(path, source[0])
     return source
 
 
@@ -80,6 +74,18 @@ def eval_batches(source: RandomAccessSource, batch_size: int) -> Iterator[np.nda
     return iter(_batches(grain.MapDataset.source(source), batch_size))
 
 
+def _open(path: Path, split: str, image_size: int | None) -> RandomAccessSource:
+    if not path.exists():
+        raise no_data(path, "there is no such file or folder")
+    if (path / "dataset_info.json").is_file():
+        return open_tfds(path, split)
+    if (path / "data.mdb").is_file():
+        return open_lmdb(path, split, image_size)
+    if tfrecord_paths(path):
+        return open_tfrecords(path, split, image_size)
+    return open_image_folder(path, split, image_size)
+
+
 def _batches(records: grain.MapDataset, batch_size: int) -> grain.IterDataset:
     images = records.map(lambda record: record["image"])
     return images.batch(batch_size).map(from_uint8).to_iter_dataset(READ_OPTIONS)
@@ -96,10 +102,3 @@ def _check_image(data_dir: str | os.PathLike[str], record: dict[str, Any]) -> No
             f"Records of {data_dir} need an 'image' of shape (H, W, 3) and dtype uint8, "
             f"got {image.shape} {image.dtype} among the features {sorted(record)}."
         )
-
-
-def _advice(data_dir: str | os.PathLike[str], problem: str) -> str:
-    return (
-        f"No usable data set in {os.fspath(data_dir)!r}: {problem.rstrip('.')}. "
-        "To make one, run: python main.py --config configs/landscapes.py --mode prepare"
-    )

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordReader
 from PIL import Image
 
 from sdedit_jax.data.pipeline import DataError, eval_batches, open_source, train_batches
 from sdedit_jax.pixels import from_uint8
+from tests.data.framing import frame
 
 NUM_TRAIN, NUM_TEST, SIZE = 24, 5, 4
 
@@ -54,11 +57,28 @@ class GreyPictures(Pictures):
     CHANNELS = 1
 
 
+class TrainPictures(Pictures):
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(NUM_TRAIN)}
+
+
 def prepare(root, builder_class=Pictures):
     config = tfds.download.DownloadConfig(num_shards=3)
     builder = builder_class(data_dir=root, file_format="array_record")
     builder.download_and_prepare(download_config=config)
     return builder.data_path
+
+
+def as_tfrecords(data_dir, folder):
+    """A copy of a prepared folder in the format TFRecord, which TFDS writes with TensorFlow only."""
+    shutil.copytree(data_dir, folder)
+    for path in folder.glob("*.array_record-*"):
+        records = ArrayRecordReader(str(path)).read_all()
+        path.with_name(path.name.replace("array_record", "tfrecord")).write_bytes(b"".join(map(frame, records)))
+        path.unlink()
+    info = folder / "dataset_info.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | {"fileFormat": "tfrecord"}))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +213,42 @@ def test_a_missing_folder_says_what_to_run(tmp_path):
 
 
 def test_an_unknown_split_names_those_there_are(data_dir):
-    with pytest.raises(DataError, match=r"'validation'.*\['train', 'test'\]"):
-        open_source(data_dir, "validation")
+    with pytest.raises(DataError, match=r"'dev'.*\['train', 'test'\]"):
+        open_source(data_dir, "dev")
+
+
+def test_the_validation_of_a_folder_without_one_is_its_test(data_dir):
+    validation, test = (list(open_source(data_dir, split)) for split in ("validation", "test"))
+    np.testing.assert_array_equal([r["image"] for r in validation], [r["image"] for r in test])
+
+
+def test_the_validation_of_a_folder_of_one_split_is_held_out(tmp_path, source):
+    folder = prepare(tmp_path, TrainPictures)
+    train, validation = (list(open_source(folder, split)) for split in ("train", "validation"))
+    assert (len(train), len(validation)) == (NUM_TRAIN - 3, 3)  # a tenth, rounded up
+    assert {r["seed"] for r in train} | {r["seed"] for r in validation} == {r["seed"] for r in source}
+
+
+def test_the_records_of_tfrecord_and_array_record_are_the_same(data_dir, tmp_path):
+    folder = as_tfrecords(data_dir, tmp_path / "pictures")
+    for split in ("train", "test", "train[:50%]", "train[5:-5]"):
+        expected, read = open_source(data_dir, split), open_source(folder, split)
+        assert len(read) == len(expected) > 0
+        for index in range(len(read)):
+            assert read[index]["seed"] == expected[index]["seed"]
+            np.testing.assert_array_equal(read[index]["image"], expected[index]["image"])
+    batches = [take(train_batches(open_source(path, "train"), batch_size=7, seed=3), 8) for path in (data_dir, folder)]
+    np.testing.assert_array_equal(*batches)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_a_tfrecord_shard_cut_short_is_noticed_before_training(data_dir, tmp_path, kept):
+    folder = as_tfrecords(data_dir, tmp_path / "pictures")
+    shard = sorted(folder.glob("*train*"))[1]
+    content = shard.read_bytes()
+    shard.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(DataError, match="split 'train' cannot be read"):
+        open_source(folder, "train")
 
 
 def test_a_missing_shard_is_noticed_before_training(broken_dir):
@@ -215,7 +269,7 @@ def test_a_shard_cut_short_is_noticed_before_training(broken_dir):
 
 def test_another_file_format_is_refused(broken_dir):
     path = broken_dir / "dataset_info.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"fileFormat": "tfrecord"}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fileFormat": "riegeli"}))
     with pytest.raises(DataError, match="array_record"):
         open_source(broken_dir, "train")
 

@@ -1,0 +1,90 @@
+"""A folder of pictures, however deep they lie in it: the simplest way to bring one's own.
+
+The pictures are cropped and scaled while they are read. `images.load_image` opens them, so they come upright, opaque
+and of 8 bits, and the same files make the same data set on every machine: their order is that of their paths.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sdedit_jax import images
+from sdedit_jax.data.sources.errors import DataError, no_data
+from sdedit_jax.data.sources.splits import split_indices
+from sdedit_jax.pixels import to_uint8
+
+_MOST_NAMES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFolder:
+    """Records {"image": uint8 (image_size, image_size, 3)}, or of the pictures' own sizes if `image_size` is None."""
+
+    paths: tuple[str, ...] = dataclasses.field(repr=False)  # Grain writes a source out, and these may be millions
+    image_size: int | None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        try:
+            return {"image": to_uint8(square(images.load_image(self.paths[index]), self.image_size))}
+        except images.ImageError as error:
+            raise DataError(f"A picture of the data set cannot be used. {error} Or remove it.") from error
+
+
+def open_image_folder(folder: Path, split: str, image_size: int | None) -> ImageFolder:
+    """The pictures in `folder` and the folders in it that belong to `split`, hidden ones left out.
+
+    Only headers are read. DataError if there is no picture or if some, which it names, are none.
+    """
+    paths = sorted(_picture_paths(folder))
+    if not paths:
+        raise no_data(folder, "it holds nothing that is known as a data set, nor pictures")
+    paths = tuple(paths[index] for index in split_indices(folder, len(paths), split))
+    _check_headers(folder, paths)
+    return ImageFolder(paths, image_size)
+
+
+def square(x: np.ndarray, image_size: int | None) -> np.ndarray:
+    """(image_size, image_size, 3) of (H, W, 3) in [-1, 1]: its centre, scaled with antialiasing (Lanczos).
+
+    A picture of that size already, and any picture if `image_size` is None, is returned as it is.
+    """
+    if image_size is None:
+        return x
+    side = min(x.shape[:2])
+    top, left = ((length - side) // 2 for length in x.shape[:2])
+    return images.fit_to_model(x[top : top + side, left : left + side], image_size, multiple=1)
+
+
+def _picture_paths(folder: Path) -> Iterable[str]:
+    for parent, subfolders, names in os.walk(folder):
+        subfolders[:] = (name for name in subfolders if not name.startswith("."))
+        yield from (
+            os.path.join(parent, name)
+            for name in names
+            if name.lower().endswith(images.SUFFIXES) and not name.startswith(".")
+        )
+
+
+def _check_headers(folder: Path, paths: Iterable[str]) -> None:
+    damaged = [os.path.relpath(path, folder) for path in paths if not _has_header(path)]
+    if damaged:
+        names = ", ".join(damaged[:_MOST_NAMES]) + (", ..." if len(damaged) > _MOST_NAMES else "")
+        raise DataError(
+            f"{folder} holds {len(damaged)} files that are named like pictures but cannot be read: {names}. "
+            "Copy them again or remove them."
+        )
+
+
+def _has_header(path: str) -> bool:
+    try:
+        with Image.open(path, formats=images.FORMATS):
+            return True
+    except Exception:  # Pillow raises many kinds on damaged bytes
+        return False

@@ -1,0 +1,66 @@
+"""A prepared folder of TensorFlow Datasets, in the format ArrayRecord or TFRecord, read without TensorFlow."""
+
+import dataclasses
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from sdedit_jax.data.sources.errors import no_data
+from sdedit_jax.data.sources.splits import num_held_out
+from sdedit_jax.data.sources.tfrecords import TFRecords, index_records
+
+
+@dataclasses.dataclass(frozen=True)
+class TFRecordExamples:
+    """Records with the features of the data set, from files in the format TFRecord."""
+
+    records: TFRecords
+    features: Any
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.features.deserialize_example_np(self.records[index])
+
+
+def open_tfds(folder: str | os.PathLike[str], split: str) -> Any:
+    """The records of `split`, each a dict of its features, as they are stored.
+
+    `folder` holds ``dataset_info.json``. `split` is in the language of TFDS: ``train``, ``test``, ``train[:50%]``.
+    Where there is no ``validation``, that is ``test``, or the end of ``train`` if there is no ``test`` either.
+    Raises DataError for a folder that is incomplete, damaged, empty or of another format.
+    """
+    try:
+        builder = tfds.builder_from_directory(folder)
+        split = _stored_split(builder.info.splits, split)
+        instructions = builder.info.splits[split].file_instructions
+        source = _records(builder, split, instructions)
+        # A shard that is missing or was cut short shows only when it is read, so one record is read from each.
+        for end in itertools.accumulate(shard.take for shard in instructions):
+            source[end - 1]
+    except Exception as error:  # TFDS, protobuf and array_record each raise kinds of their own
+        raise no_data(folder, f"split {split!r} cannot be read: {error}") from error
+    if not len(source):
+        raise no_data(folder, f"split {split!r} is empty")
+    return source
+
+
+def _records(builder: tfds.core.DatasetBuilder, split: str, instructions: list[Any]) -> Any:
+    if builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+        return builder.as_data_source(split=split)  # pyright: ignore[reportCallIssue] (a decorator hides it)
+    parts = [(Path(shard.filename), slice(shard.skip, shard.skip + shard.take)) for shard in instructions]
+    return TFRecordExamples(index_records(parts), builder.info.features)
+
+
+def _stored_split(splits: Any, split: str) -> str:
+    """What is read for `split`: itself, unless it is the validation that the folder lacks, or what that is cut from."""
+    if "validation" in splits or split not in ("train", "validation"):
+        return split
+    if "test" in splits:
+        return "test" if split == "validation" else split
+    held_out = num_held_out(splits["train"].num_examples)
+    return f"train[-{held_out}:]" if split == "validation" else f"train[:-{held_out}]"
