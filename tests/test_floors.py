@@ -19,7 +19,7 @@ FLOORS = [
     [{"editing"}, {"losses"}, {"parallel"}, {"sampling"}, {"strokes"}],  # methods: arrays in, arrays out
     [{"build"}],
     # doors: each hides one part of the outside world
-    [{"checkpoints"}, {"data"}, {"images"}, {"interrupts"}, {"metrics_log"}, {"sheets"}, {"weights"}],
+    [{"checkpoints"}, {"data"}, {"images"}, {"interrupts"}, {"sheets"}, {"weights"}],
     [{"training"}],
     [{"cli"}],
 ]

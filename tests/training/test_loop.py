@@ -20,7 +20,6 @@ import pytest
 from sdedit_jax.checkpoints import Checkpointer, restore_ema
 from sdedit_jax.images import load_image
 from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise
-from sdedit_jax.metrics_log import TrainingError
 from sdedit_jax.sdes import VESDE
 from sdedit_jax.training import (
     HeldOut,
@@ -30,6 +29,7 @@ from sdedit_jax.training import (
     train_step,
     validation_loss,
 )
+from sdedit_jax.training.metrics_log import TrainingError
 from tests.toys import Blur, GaussianNoise
 
 SDE = VESDE(0.02, 10.0)
@@ -182,7 +182,7 @@ def test_a_run_goes_on_from_before_a_damaged_checkpoint(whole, tmp_path):
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from tests.test_training import run
+from tests.training.test_loop import run
 run(Path(sys.argv[1]), int(sys.argv[2]), log_every=10, checkpoint_every=100_000, sample_every=100_000)
 """
 
@@ -190,7 +190,7 @@ run(Path(sys.argv[1]), int(sys.argv[2]), log_every=10, checkpoint_every=100_000,
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_asked_to_stop_saves_and_says_how_to_go_on(tmp_path, number):
     command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "asked"), "100000"]
-    root, metrics = Path(__file__).parents[1], tmp_path / "asked" / "metrics.jsonl"
+    root, metrics = Path(__file__).parents[2], tmp_path / "asked" / "metrics.jsonl"
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not (metrics.exists() and metrics.read_text()):  # training has begun
@@ -361,7 +361,7 @@ def test_the_validation_loss_of_the_exact_network_is_known_level_by_level(new_ke
 TRAIN = """
 import sys, jax
 from pathlib import Path
-from tests.test_training import run
+from tests.training.test_loop import run
 assert jax.device_count() == 2
 run(Path(sys.argv[1]), 4)
 """
@@ -371,7 +371,7 @@ def test_two_devices_share_a_batch(tmp_path):
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
     command = [sys.executable, "-c", TRAIN, str(tmp_path / "two")]
     subprocess.run(
-        command, cwd=Path(__file__).parents[1], env=os.environ | {"XLA_FLAGS": flags}, check=True, timeout=120
+        command, cwd=Path(__file__).parents[2], env=os.environ | {"XLA_FLAGS": flags}, check=True, timeout=120
     )
     run(tmp_path / "one", 4)
     for found, wanted in zip(rows(tmp_path / "two"), rows(tmp_path / "one"), strict=True):

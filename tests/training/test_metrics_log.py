@@ -6,7 +6,7 @@ import time
 import jax.numpy as jnp
 import pytest
 
-from sdedit_jax.metrics_log import MetricsLog, TrainingError
+from sdedit_jax.training.metrics_log import MetricsLog, TrainingError
 
 
 def metrics(loss, grad_norm=1.0):
