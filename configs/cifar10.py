@@ -84,13 +84,7 @@ def _ncsnpp(config: ConfigDict) -> ConfigDict:
     config.model.output = "scaled_score"
     config.training.num_steps = 1_300_000
     config.training.reduction = "half_sum"
-    config.solver = ConfigDict(
-        {
-            "name": "predictor_corrector",
-            "predictor": {"name": "reverse_diffusion"},
-            "corrector": {"target_snr": 0.16, "num_steps": 1},
-        }
-    )
+    config.solver = default.predictor_corrector(target_snr=0.16)
     config.editing.t0 = 0.4
     config.editing.num_steps = 400
     return config

@@ -12,13 +12,15 @@ def get_config() -> ConfigDict:
     config.weights = ""  # model to use: a .safetensors file, a training folder, or a bundled model's name
 
     config.data = data = ConfigDict()
-    data.source = "landscapes"  # what `--mode prepare` makes
-    data.dir = "~/tensorflow_datasets"  # folder that holds the prepared data sets
+    data.source = "landscapes"  # what `--mode prepare` renders; or a path, of which docs/data.md lists the kinds
+    data.dir = "~/tensorflow_datasets"  # folder of the landscapes, and of what TFDS makes
     data.image_size = 64  # pixels, height and width
+    data.fit = "crop"  # crop pictures to their centre square before they are scaled, or resize all of them to one
+    data.max_corrupt = 0.01  # share of damaged pictures, in [0, 1], that `--mode prepare` leaves out, naming them
     data.random_flip = True  # mirror half of the training pictures left to right
 
     config.sde = sde = ConfigDict()
-    sde.name = "vp"  # vp, subvp, ve, discrete_vp; the other fields are those of that class in sdedit_jax/sdes.py
+    sde.name = "vp"  # vp, subvp, ve, discrete_vp; the other fields are those of that class in sdedit_jax/sdes
     sde.beta_min = 0.1
     sde.beta_max = 20.0
 
@@ -38,11 +40,15 @@ def get_config() -> ConfigDict:
     config.training = training = ConfigDict()
     training.num_steps = 100_000  # optimizer steps
     training.batch_size = 32  # pictures a step, over all devices
+    training.num_microbatches = 1  # parts of a batch, one after the other: less memory for the same step
+    training.remat = False  # compute each block again in the backward pass: less memory, a third more time
+    training.dtype = "float32"  # of the computation, or bfloat16: half the memory, and quicker on GPU and TPU
     training.learning_rate = 2e-4  # Adam
     training.adam_b2 = 0.999  # decay of Adam's second moment
     training.warmup_steps = 1000  # steps over which the learning rate rises linearly from 0
     training.grad_clip = 1.0  # largest global norm of the gradient
     training.ema_decay = 0.999  # of the averaged parameters, reached by min(decay, (1 + step) / (10 + step))
+    training.max_skipped_steps = 10  # steps in a row without a finite loss and gradient, which end the run
     training.weighting = "noise"  # noise, likelihood, edm: the factor of |eps - z|^2
     training.reduction = "mean"  # mean, or half_sum over the values of an image
     training.times = times = ConfigDict()
@@ -50,8 +56,11 @@ def get_config() -> ConfigDict:
     times.t_min = 1e-5  # the smallest time that is drawn
     training.log_every = 50  # steps between lines in metrics.jsonl
     training.checkpoint_every = 500  # steps between checkpoints
-    training.sample_every = 1000  # steps between grids of edits, with the validation loss
+    training.sample_every = 1000  # steps between grids of edits and samples, with the validation loss
     training.num_validation = 64  # held-out pictures for the validation loss
+    training.shard_state = False  # devices share EMA and Adam's moments: 3 of the 4 copies of the parameters
+    training.tensorboard = False  # metrics and grids for TensorBoard too, in WORKDIR/tensorboard
+    training.init_from = ""  # model to start from, anything that config.weights takes; empty: from nothing
 
     config.solver = solver = ConfigDict()
     solver.name = "ancestral"  # euler_maruyama, ancestral, reverse_diffusion, probability_flow, predictor_corrector
@@ -71,4 +80,15 @@ def get_config() -> ConfigDict:
     sampling.num_steps = 1000  # solver steps from pure noise to a picture
     sampling.num_samples = 16  # pictures
 
+    config.survey = survey = ConfigDict()
+    survey.method = "sdedit"  # the method, a folder of the pictures, that people compare with each of the others
+    survey.num_guides = 30  # guides drawn from all; each is compared once with every other method
+    survey.comparisons_per_page = 15  # at most, each asked for realism and satisfaction, with six catch trials
+
     return config
+
+
+def predictor_corrector(target_snr: float) -> ConfigDict:
+    """`config.solver` of Song et al. 2021 for VE: a step of reverse diffusion, then one of Langevin dynamics."""
+    predictor, corrector = {"name": "reverse_diffusion"}, {"target_snr": target_snr, "num_steps": 1}
+    return ConfigDict({"name": "predictor_corrector", "predictor": predictor, "corrector": corrector})

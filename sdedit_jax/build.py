@@ -27,6 +27,7 @@ from sdedit_jax.solvers import (
 
 SDES = {"vp": VPSDE, "subvp": SubVPSDE, "ve": VESDE, "discrete_vp": DiscreteVPSDE}
 MODELS = {"ncsnpp": NCSNpp, "ddpm": DDPM}
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 TIMES = {"uniform": UniformTimes, "log_normal": LogNormalNoise}
 SOLVERS = {
     "euler_maruyama": EulerMaruyama,
@@ -56,7 +57,12 @@ def build_sde(config: Config) -> SDE:
 
 def build_model(config: Config) -> nn.Module:
     """The network of `config.model` with the preconditioning of `config.preconditioning`."""
-    model = _build(MODELS, config["model"], "config.model")
+    return _build_model(config, {})
+
+
+def _build_model(config: Config, memory: Mapping[str, Any]) -> nn.Module:
+    """The model, whose network has the fields `memory` besides its own."""
+    model = _build(MODELS, {**_fields(config["model"], "config.model"), **memory}, "config.model")
     preconditioning = _fields(config["preconditioning"], "config.preconditioning")
     name = preconditioning.pop("name", None)
     _require_choice("config.preconditioning.name", name, ("none", "edm"))
@@ -81,10 +87,14 @@ def build_solver(config: Config) -> Solver:
 def build_loss(config: Config) -> DenoisingScoreMatching:
     """The loss of `config.training`, for the model and the SDE of the config."""
     training = config["training"]
+    _require_choice("config.training.dtype", training["dtype"], list(DTYPES))
+    # Left out where they are the network's own, so that a network without these fields can be trained too.
+    memory = {"dtype": DTYPES[training["dtype"]]} if training["dtype"] != "float32" else {}
+    memory |= {"remat": True} if training["remat"] else {}
     kinds = typing.get_args(Weighting.__annotations__["kind"])
     _require_choice("config.training.weighting", training["weighting"], kinds)
     fields = {
-        "model": build_model(config),
+        "model": _build_model(config, memory),
         "sde": build_sde(config),
         "times": _build(TIMES, training["times"], "config.training.times"),
         "weighting": Weighting(training["weighting"], config["preconditioning"]["sigma_data"]),

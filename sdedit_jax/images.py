@@ -10,7 +10,6 @@ Masks are (H, W, 1) float32 in [0, 1], white (1) = may change, everywhere in thi
 
 import json
 import os
-import secrets
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from sdedit_jax import disk
 from sdedit_jax.pixels import from_uint8, to_uint8
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -69,13 +69,8 @@ def save_image(path: str | os.PathLike[str], x: np.ndarray, settings: Mapping[st
     chunks = PngInfo()
     if settings is not None:
         chunks.add_itxt(SETTINGS_KEYWORD, json.dumps(dict(settings), ensure_ascii=False))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        Image.fromarray(to_uint8(x)).save(partial, format="PNG", pnginfo=chunks)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with disk.replacing(path) as temporary:
+        Image.fromarray(to_uint8(x)).save(temporary, format="PNG", pnginfo=chunks)
 
 
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -78,10 +78,14 @@ class DenoisingScoreMatching:
 
     def __call__(self, params: Any, key: jax.Array, x0: jax.Array) -> jax.Array:
         """The loss (), of pictures x0 (B, H, W, C) in [-1, 1], with the network in training mode."""
+        t, z, key_dropout = self.draw(key, x0)
+        return self.per_image(params, x0, t, z, key_dropout=key_dropout).mean()
+
+    def draw(self, key: jax.Array, x0: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """All that is random about the loss of pictures x0: their times (B,), their noise z, and a key for dropout."""
         key_times, key_noise, key_dropout = jax.random.split(key, 3)
         t = self.times(key_times, self.sde, x0.shape[0])
-        z = jax.random.normal(key_noise, x0.shape, x0.dtype)
-        return self.per_image(params, x0, t, z, key_dropout=key_dropout).mean()
+        return t, jax.random.normal(key_noise, x0.shape, x0.dtype), key_dropout
 
     def per_image(
         self, params: Any, x0: jax.Array, t: jax.Array, z: jax.Array, *, key_dropout: jax.Array | None = None

@@ -47,7 +47,7 @@ def test_a_config_builds_and_takes_one_step(name):
 
     def first_step(key):
         key_init, key_step = jax.random.split(key)
-        state = training.init_state(key_init, loss_fn, tx, size)
+        state = training.init_state(build.init_params(loss_fn.model, key_init, size), tx)
         x0 = jnp.zeros((config.training.batch_size, size, size, 3))
         return state, *training.train_step(
             state, key_step, x0, loss_fn=loss_fn, tx=tx, ema_decay=config.training.ema_decay
@@ -55,7 +55,7 @@ def test_a_config_builds_and_takes_one_step(name):
 
     state, next_state, metrics = jax.eval_shape(first_step, jax.random.key(0))
     assert next_state == state  # the same tree of shapes and dtypes, or a second step would compile again
-    assert {name: value.shape for name, value in metrics.items()} == {"loss": (), "grad_norm": ()}
+    assert {name: value.shape for name, value in metrics.items()} == {"loss": (), "grad_norm": (), "skipped": ()}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -114,6 +114,7 @@ def test_the_landscapes_are_what_they_say():
             {"weighting": "flat"},
             r"config.training.weighting must be one of noise, likelihood, edm, got 'fl",
         ),
+        ("training", {"dtype": "float16"}, r"config.training.dtype must be one of float32, bfloat16, got 'float16'"),
         ("training", {"reduction": "sum"}, r"config.training.reduction must be one of mean, half_sum, got 'sum'"),
         ("training", {"times": {"name": "cosine"}}, r"config.training.times.name must be one of uniform, log_normal"),
         ("training", {"times": {"name": "uniform", "mean": 0.0}}, r"config.training.times has no field 'mean'"),
@@ -131,6 +132,16 @@ def test_preconditioning_needs_a_continuous_ve_sde():
     for sde in ([{"name": "vp"}], [{"name": "discrete_vp"}], [{"name": "ve", "num_levels": 10}]):
         with pytest.raises(ConfigError, match="edm needs config.sde.name ve"):
             build.build_model(config_with(sde=sde, preconditioning=edm))
+
+
+def test_memory_is_saved_in_training_alone_and_with_the_same_weights():
+    config = config_with(training={"dtype": "bfloat16", "remat": True})
+    plain, saving = build.build_model(config), build.build_loss(config).model
+    assert saving == plain.clone(dtype=jnp.bfloat16, remat=True) != plain
+    assert build.param_shapes(saving, 64) == build.param_shapes(plain, 64)
+    ve, edm = [{"name": "ve", "sigma_max": 50.0}], {"name": "edm"}
+    saving = build.build_loss(config_with(sde=ve, preconditioning=edm, training=config["training"])).model
+    assert (saving.network.dtype, saving.network.remat) == (jnp.bfloat16, True)
 
 
 def test_a_network_of_impossible_size_is_a_config_error():

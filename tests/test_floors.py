@@ -18,15 +18,17 @@ FLOORS = [
     [{"score"}],
     [{"editing"}, {"losses"}, {"parallel"}, {"sampling"}, {"strokes"}],  # methods: arrays in, arrays out
     [{"build"}],
+    [{"disk"}, {"distributed"}],
     # doors: each hides one part of the outside world
-    [{"checkpoints"}, {"data"}, {"images"}, {"interrupts"}, {"sheets"}, {"weights"}],
-    [{"training"}],
+    [{"checkpoints"}, {"data"}, {"images"}, {"interrupts"}, {"metrics"}, {"sheets"}, {"weights"}],
+    [{"survey"}, {"training"}],
     [{"cli"}],
 ]
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for room in floor for name in room}
 ROOM_OF = {name: room for floor in FLOORS for room in floor for name in room}
-# Doors that are one: a training folder is a place where weights come from, and a folder of pictures a data set.
-EXCEPTIONS = {("weights", "checkpoints"), ("data", "images")}
+# Doors that are one: a training folder is a place where weights come from, a folder of pictures a data set, and the
+# networks that metrics look through are published weights too.
+EXCEPTIONS = {("weights", "checkpoints"), ("data", "images"), ("metrics", "weights")}
 BELOW_CONFIG = sorted(name for name, floor in FLOOR_OF.items() if floor < FLOOR_OF["build"])
 
 
@@ -98,7 +100,17 @@ def test_config_stops_at_the_door(name):
         assert names and not [word for word in names if "config" in word.lower() or word == "ml_collections"], path
 
 
-@pytest.mark.parametrize("module", ["sdedit_jax", "sdedit_jax.cli", "sdedit_jax.images"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "sdedit_jax",
+        "sdedit_jax.cli",
+        "sdedit_jax.disk",
+        "sdedit_jax.distributed",
+        "sdedit_jax.images",
+        "sdedit_jax.survey",
+    ],
+)
 def test_importing_it_does_not_import_jax(module):
     code = f"import sys, {module}; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from absl import app, logging
 
+from sdedit_jax import distributed
 from sdedit_jax.cli import arguments
 from sdedit_jax.cli.pictures import edit, sample
-from sdedit_jax.cli.training import convert, prepare, train
+from sdedit_jax.cli.preparing import prepare
+from sdedit_jax.cli.surveys import survey, survey_results
+from sdedit_jax.cli.training import convert, dry_run, train
 
-__all__ = ["convert", "edit", "main", "prepare", "sample", "train"]
+__all__ = ["convert", "dry_run", "edit", "main", "prepare", "sample", "survey", "survey_results", "train"]
 
 
 def main() -> None:
@@ -32,28 +35,38 @@ def main() -> None:
         app.run(_run, flags_parser=arguments.parse)
     except (ValueError, OSError) as error:
         logging.debug("The error in full:", exc_info=True)
-        sys.exit(f"error: {error}")
+        distributed.leave(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted")
+        distributed.leave("interrupted")
 
 
 def _run(argv: list[str]) -> None:
     request = arguments.request(argv)
     out = Path(request.out or "out")
+    if request.mode in arguments.MODES_OF_MANY:
+        distributed.initialize(request.coordinator, request.num_processes, request.process_id)
     match request.mode:
         case "edit":
             edit(request.config, out)
         case "sample":
             sample(request.config, out)
         case "prepare":
-            prepare(request.config)
+            prepare(request.config, request.source, Path(request.out) if request.out else None)
         case "train":
-            if not request.workdir:
+            workdir = Path(request.workdir) if request.workdir else None
+            if request.dry_run:
+                dry_run(request.config, workdir)
+            elif workdir:
+                train(request.config, workdir)
+            else:
                 raise ValueError(
                     "--mode train needs --workdir DIR, the folder of the run, for example runs/landscapes."
                 )
-            train(request.config, Path(request.workdir))
         case "convert":
             if not request.source or not request.out:
                 raise ValueError("--mode convert needs --source MODEL and --out NAME.safetensors or FOLDER.")
             convert(request.config, request.source, out, request.dtype)
+        case "survey":
+            survey(request.config, request.source, request.out)
+        case "survey_results":
+            survey_results(request.source, request.out)

@@ -22,18 +22,24 @@ CONFIG_FOLDERS = (Path(__file__).parents[2] / "configs", Path(__file__).parents[
 MODES = {
     "edit": "turns painted pictures into realistic ones (--guide, else the shipped examples) and writes them to --out",
     "sample": "draws pictures from nothing and writes them to --out",
-    "prepare": "makes the data set of the config",
+    "prepare": "makes the data set --source, or that of the config, ready in --out at the size of the config",
     "train": "trains the model of the config in --workdir, from its newest checkpoint on",
     "convert": "writes the model --source as --out, NAME.safetensors, or without an ending a diffusers folder",
+    "survey": "makes the pages of a survey, --out, in which people compare the pictures of the methods in --source",
+    "survey_results": "counts what the raters of the survey --source prefer, and writes it into --out or there",
 }
 # The flags that mean something to each mode, besides --config, --config.x.y and --mode.
 FLAGS_OF = {
     "edit": ("workdir", "out", "guide", "mask", "t0", "num_samples", "num_steps", "num_repeats", "seed"),
     "sample": ("workdir", "out", "num_samples", "num_steps", "seed"),
-    "prepare": (),
-    "train": ("workdir", "seed"),
+    "prepare": ("source", "out"),
+    "train": ("workdir", "seed", "init_from", "dry_run"),
     "convert": ("source", "out", "dtype"),
+    "survey": ("source", "out", "seed"),
+    "survey_results": ("source", "out"),
 }
+MODES_OF_MANY = ("edit", "sample", "train")  # modes that several processes can share
+FLAGS_OF |= {mode: (*FLAGS_OF[mode], "coordinator", "num_processes", "process_id") for mode in MODES_OF_MANY}
 SECTION_OF = {"edit": "editing", "sample": "sampling"}
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -43,7 +49,7 @@ _MODE = flags.DEFINE_enum("mode", "edit", list(MODES), "What to do.")
 _FLAGS = {
     flag.name: flag
     for flag in (
-        flags.DEFINE_string("out", None, "Folder of the results, 'out' if not given; convert: what to write."),
+        flags.DEFINE_string("out", None, "Folder of the results, 'out' if not given; prepare, convert: what to write."),
         flags.DEFINE_string(
             "workdir", None, "Folder of a training run: train writes it, edit and sample use its model."
         ),
@@ -59,8 +65,20 @@ _FLAGS = {
         flags.DEFINE_integer("num_repeats", None, "How often the edit is repeated on its own result."),
         flags.DEFINE_integer("seed", None, "The same seed and settings make the same pictures.", 0, 2**32 - 1),
         flags.DEFINE_string(
-            "source", None, "Model to convert: a file, a training or diffusers folder, an address, or a known name."
+            "source",
+            None,
+            "Model to convert: a file, a training or diffusers folder, an address, or a known name; data set to "
+            "prepare: a folder, a file, or a name that TFDS knows; pictures of methods, or a survey's folder.",
         ),
+        flags.DEFINE_string(
+            "init_from", None, "Model that training starts from: a name, file, folder or address, as for --source."
+        ),
+        flags.DEFINE_bool("dry_run", False, "Say what training would need and do, and end."),
+        flags.DEFINE_string(
+            "coordinator", None, "HOST:PORT of process 0, where nothing else tells the processes of each other."
+        ),
+        flags.DEFINE_integer("num_processes", None, "Of the run; 1: this one is alone, whatever started it."),
+        flags.DEFINE_integer("process_id", None, "Of this process, 0 to num_processes - 1."),
         flags.DEFINE_enum("dtype", "float32", ["float32", "float16", "bfloat16"], "What convert stores weights as."),
     )
 }
@@ -77,6 +95,10 @@ class Request:
     workdir: str | None
     source: str | None
     dtype: Literal["float32", "float16", "bfloat16"]
+    dry_run: bool
+    coordinator: str | None
+    num_processes: int | None
+    process_id: int | None
 
 
 def resolve_config(argv: list[str]) -> list[str]:
@@ -124,14 +146,16 @@ def request(argv: list[str]) -> Request:
             section[name] = values[name]
     if values["seed"] is not None:
         config.seed = values["seed"]
+    if values["init_from"] is not None:
+        config.training.init_from = values["init_from"]
     if mode in SECTION_OF and values["workdir"]:
         config.weights = values["workdir"]
-    return Request(mode, config, *(values[name] for name in ("out", "workdir", "source", "dtype")))
+    return Request(mode, config, *(values[field.name] for field in dataclasses.fields(Request)[2:]))
 
 
 def help_text() -> str:
     """What --help prints: the modes and the flags."""
-    modes = [f"  --mode {name:8} {text}" for name, text in MODES.items()]
+    modes = [f"  --mode {name:14} {text}" for name, text in MODES.items()]
     listed = flags.FLAGS.module_help(__name__).splitlines()[2:]
     return "\n".join(["Modes:", *modes, "", "Flags:", *listed, "", f"Configs: {', '.join(sorted(_shipped_configs()))}"])
 

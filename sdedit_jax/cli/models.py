@@ -1,14 +1,14 @@
 """Models on this machine: loaded, bound to their settings, and fed as many pictures at a time as it holds."""
 
 import functools
-import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 import sdedit_jax
+from sdedit_jax import disk, distributed
 
 if TYPE_CHECKING:
     import flax.linen as nn
@@ -22,24 +22,29 @@ CPU_PIXELS = 16 * 64**2
 ACCELERATOR_PIXELS = 16 * 256**2
 
 EditFn = Callable[..., "jax.Array"]
+SampleFn = Callable[..., "jax.Array"]
 
 
 def load_model(config: ConfigDict) -> "Loaded":
-    """The model of `config.weights`, with the compiled programs of earlier runs at hand; prints what it assumed."""
+    """The model of `config.weights`, with the programs compiled by earlier runs at hand; prints what it assumed."""
     if not config.weights:
         raise ValueError("No model: set --config.weights to a file, a folder, an address or a name of weights.")
-    import jax
-
     from sdedit_jax import weights
 
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "sdedit_jax" / "compiled"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        # Dozens of small programs lie around the large one, together seconds of compilation.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    keep_compiled()
     loaded = weights.load(config.weights, assuming=config)
     tell_about(config.weights, loaded)
     return loaded
+
+
+def keep_compiled() -> None:
+    """Lets JAX keep compiled programs for later runs in the user's cache folder, unless it was told another."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
+        jax.config.update("jax_compilation_cache_dir", str(disk.cache_folder() / "compiled"))
+        # Dozens of small programs lie around the large one, together seconds of compilation.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def tell_about(source: str, loaded: "Loaded") -> None:
@@ -88,15 +93,49 @@ def bind_edit(
     return edit_in_pieces if jax.local_device_count() == 1 else edit_on_all
 
 
+def bind_sample(config: ConfigDict, model: "nn.Module", sde: "SDE", image_size: int) -> SampleFn:
+    """(params, key) -> x, a picture for each key, with the config's settings, on all local devices."""
+    from sdedit_jax.build import build_solver
+    from sdedit_jax.parallel import pmap_batch
+
+    return pmap_batch(
+        functools.partial(
+            sdedit_jax.sample,
+            image_shape=(image_size, image_size, 3),
+            model=model,
+            sde=sde,
+            solver=build_solver(config),
+            num_steps=config.sampling.num_steps,
+        )
+    )
+
+
 def even_batches(total: int, size_hw: tuple[int, int]) -> list[range]:
     """The numbers 0 to `total` - 1 in as few batches as fit the devices, all of one length except perhaps the last.
 
-    `size_hw`: height and width of the pictures in pixels. One length because each is compiled for.
+    But no fewer than processes. `size_hw`: height and width of the pictures in pixels. One length because each is
+    compiled for.
     """
     import jax
 
     pixels = CPU_PIXELS if jax.default_backend() == "cpu" else ACCELERATOR_PIXELS
     most = jax.local_device_count() * max(1, pixels // (size_hw[0] * size_hw[1]))
-    num_batches = -(-total // most)
+    num_batches = max(-(-total // most), min(total, jax.process_count()))
     length = -(-total // num_batches)
     return [range(start, min(start + length, total)) for start in range(0, total, length)]
+
+
+def in_rounds(batches: list[range], run: Callable[[list[int]], "jax.Array"]) -> Iterator[tuple[range, np.ndarray]]:
+    """Each batch with what `run` makes of its rows, in every process, though each process runs only one in a round.
+
+    A batch that is shorter is filled up with its last row, so that nothing is compiled twice. The batches are those of
+    one process, and a round is as long as there are processes: so nobody sees in the pictures how many there were.
+    """
+    import jax
+
+    for start in range(0, len(batches), jax.process_count()):
+        mine = batches[min(start + jax.process_index(), len(batches) - 1)]
+        rows = [min(row, mine[-1]) for row in range(mine.start, mine.start + len(batches[0]))]
+        x = distributed.gather(np.asarray(run(rows)))
+        for batch, x_batch in zip(batches[start:], np.split(x, jax.process_count()), strict=False):
+            yield batch, x_batch[: len(batch)]

@@ -1,6 +1,7 @@
 """The modes that make pictures: edit and sample."""
 
-import functools
+import itertools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +10,10 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-import sdedit_jax
-from sdedit_jax import images, sheets
+from sdedit_jax import distributed, images, sheets
 from sdedit_jax.cli import guides
 from sdedit_jax.cli.guides import Pair
-from sdedit_jax.cli.models import EditFn, bind_edit, even_batches, load_model
+from sdedit_jax.cli.models import EditFn, bind_edit, bind_sample, even_batches, in_rounds, load_model
 from sdedit_jax.cli.results import check_writable, require_positive, settings_of, write_json
 
 if TYPE_CHECKING:
@@ -39,18 +39,25 @@ def edit(config: ConfigDict, out: Path) -> None:
     check_writable(out)
 
     loaded = load_model(config)
+    import jax
+
     alike: dict[tuple[int, int], list[Pair]] = {}
     for pair, size in sizes.items():
         fitted = images.model_size(size, loaded.image_size, loaded.model.downsampling_factor)
         alike.setdefault(fitted, []).append(pair)
     batches = {size: even_batches(len(group) * settings.num_samples, size) for size, group in alike.items()}
-    num_rows = sum(len(group) * len(group[0]) for group in batches.values())
-    with tqdm(total=num_rows * settings.num_steps * settings.num_repeats, unit="step") as bar:
+    num_rows = sum(math.ceil(len(group) / jax.process_count()) * len(group[0]) for group in batches.values())
+    num_steps = num_rows * settings.num_steps * settings.num_repeats
+    with tqdm(total=num_steps, unit="step", disable=not distributed.is_first()) as bar:
         run = bind_edit(config, loaded.model, loaded.sde, progress=bar.update)
-        for size, group in alike.items():
-            for pair, x_edit in _edit_alike(config, loaded, run, group, batches[size]):
-                bar.set_description(pair[0].stem)
+        edited = itertools.chain.from_iterable(
+            _edit_alike(config, loaded, run, group, batches[size]) for size, group in alike.items()
+        )
+        for number, (pair, x_edit) in enumerate(edited):
+            bar.set_description(pair[0].stem)
+            if distributed.is_mine(number):
                 _write_edit(config, loaded, pair, x_edit, out)
+    distributed.wait_for_all()
     print(f"Guides: {len(pairs)}, candidates of each: {settings.num_samples}, written to {out.resolve()}")
 
 
@@ -63,31 +70,23 @@ def sample(config: ConfigDict, out: Path) -> None:
     import jax
 
     from sdedit_jax import keys
-    from sdedit_jax.build import build_solver
-    from sdedit_jax.parallel import pmap_batch
 
-    run = pmap_batch(
-        functools.partial(
-            sdedit_jax.sample,
-            image_shape=(loaded.image_size, loaded.image_size, 3),
-            model=loaded.model,
-            sde=loaded.sde,
-            solver=build_solver(config),
-            num_steps=config.sampling.num_steps,
-        )
-    )
+    run = bind_sample(config, loaded.model, loaded.sde, loaded.image_size)
     num_samples = config.sampling.num_samples
     image_keys = keys.per_image(jax.random.key(config.seed), num_samples)
     batches = even_batches(num_samples, (loaded.image_size, loaded.image_size))
-    x = np.concatenate(
-        [np.asarray(run(loaded.params, image_keys[batch.start : batch.stop])) for batch in tqdm(batches, unit="batch")]
-    )
+    drawn = in_rounds(batches, lambda rows: run(loaded.params, image_keys[np.array(rows)]))
+    bar = tqdm(drawn, total=len(batches), unit="batch", disable=not distributed.is_first())
+    x = np.concatenate([x_batch for _, x_batch in bar])
     fields = settings_of(config, ("seed", "weights", "solver", "sampling"))
     for index, picture in enumerate(x):
-        images.save_image(out / f"sample_{index:02d}.png", picture, fields | {"sample": index})
+        if distributed.is_mine(index):
+            images.save_image(out / f"sample_{index:02d}.png", picture, fields | {"sample": index})
     rows = [list(x[start : start + SHEET_COLUMNS]) for start in range(0, num_samples, SHEET_COLUMNS)]
     captions = [[f"{SHEET_COLUMNS * i + j:02d}" for j in range(len(row))] for i, row in enumerate(rows)]
-    images.save_image(out / "samples.png", sheets.contact_sheet(rows, captions), fields)
+    if distributed.is_first():
+        images.save_image(out / "samples.png", sheets.contact_sheet(rows, captions), fields)
+    distributed.wait_for_all()
     print(f"Pictures: {num_samples}, written to {out.resolve()}")
 
 
@@ -96,8 +95,7 @@ def _edit_alike(
 ) -> Iterator[tuple[Pair, np.ndarray]]:
     """Each guide with its candidates (num_samples, h, w, 3), of guides that have one size for the model.
 
-    `batches` number the candidates of all of them. A batch may hold those of several guides, and the last one is filled
-    up so that nothing is compiled twice.
+    `batches` number the candidates of all of them; a batch may hold those of several guides.
     """
     import jax
 
@@ -108,12 +106,14 @@ def _edit_alike(
     image_keys = keys.per_image(jax.random.key(config.seed), num_samples)
     done: list[np.ndarray] = []
     edited = 0
-    for batch in batches:
-        fitted = {row // num_samples: _fitted(loaded, pairs[row // num_samples]) for row in batch}
-        rows = [min(row, batch[-1]) for row in range(batch.start, batch.start + len(batches[0]))]
+
+    def edit_rows(rows: list[int]) -> "jax.Array":
+        fitted = {number: _fitted(loaded, pairs[number]) for number in {row // num_samples for row in rows}}
         x_guide, mask = (np.stack([fitted[row // num_samples][i] for row in rows]) for i in (0, 1))
-        x_edit = run(loaded.params, image_keys[np.array(rows) % num_samples], x_guide, mask)
-        done.extend(np.asarray(x_edit)[: len(batch)])
+        return run(loaded.params, image_keys[np.array(rows) % num_samples], x_guide, mask)
+
+    for _, x_edit in in_rounds(batches, edit_rows):
+        done.extend(x_edit)
         while len(done) >= num_samples:
             yield pairs[edited], np.stack(done[:num_samples])
             del done[:num_samples]

@@ -1,7 +1,6 @@
 """Where results go, and the settings that they carry."""
 
 import json
-import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 import sdedit_jax
+from sdedit_jax import disk
 
 
 def require_positive(section: ConfigDict, names: Iterable[str]) -> None:
@@ -37,9 +37,5 @@ def settings_of(config: ConfigDict, names: Iterable[str]) -> dict[str, Any]:
 
 def write_json(path: Path, fields: dict[str, Any]) -> None:
     """Writes `fields` to `path`, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with disk.replacing(path) as temporary:
+        temporary.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -13,11 +13,9 @@ from typing import Any, TypeAlias
 import grain
 import numpy as np
 
-from sdedit_jax.data.sources.errors import DataError, no_data
-from sdedit_jax.data.sources.image_folder import open_image_folder
-from sdedit_jax.data.sources.lmdb import open_lmdb
-from sdedit_jax.data.sources.tfds_folder import open_tfds
-from sdedit_jax.data.sources.tfrecords import open_tfrecords, tfrecord_paths
+from sdedit_jax.data.sources.errors import DataError
+from sdedit_jax.data.sources.fitting import Fit, FitMethod
+from sdedit_jax.data.sources.opening import check_image, open_records
 from sdedit_jax.pixels import from_uint8
 
 RandomAccessSource: TypeAlias = grain.sources.RandomAccessDataSource[dict[str, Any]]
@@ -26,18 +24,24 @@ RandomAccessSource: TypeAlias = grain.sources.RandomAccessDataSource[dict[str, A
 READ_OPTIONS = grain.ReadOptions(num_threads=8, prefetch_buffer_size=8)
 
 
-def open_source(path: str | os.PathLike[str], split: str, image_size: int | None = None) -> RandomAccessSource:
+def open_source(
+    path: str | os.PathLike[str],
+    split: str,
+    image_size: int | None = None,
+    fit: FitMethod = "crop",
+) -> RandomAccessSource:
     """The records of `split` in the data set at `path`, each a dict whose ``image`` is uint8 (H, W, 3).
 
     `path`: a prepared TFDS folder, one with an LMDB of LSUN, one with TFRecord files of StyleGAN or one such file, or a
     folder of pictures; its content tells which. Needs no TensorFlow.
     `split`: ``train`` or ``validation``; of a TFDS folder whatever TFDS understands (``train[:50%]``). Where there are
     no splits, a part is held out (`sources.splits`).
-    `image_size`: to which the pictures are cropped and scaled, None = left as they are, as those of TFDS always are.
+    `image_size`: to which the pictures are scaled, None = left as they are, as those of TFDS always are; `fit`: whether
+    they are cropped to their centre square before, or squeezed into one.
     Raises DataError for a data set that is missing, incomplete, damaged, empty or of another format.
     """
-    source = _open(Path(path), split, image_size)
-    _check_image(path, source[0])
+    source = open_records(Path(path), split, Fit(image_size, fit))
+    check_image(path, source[0])
     return source
 
 
@@ -53,7 +57,7 @@ def train_batches(
 ) -> Iterator[np.ndarray]:
     """Endless batches (batch_size / process_count, H, W, 3), float32 in [-1, 1], from batch number `start_step` on.
 
-    `batch_size` counts the images of all processes together; process p receives every process_count-th of them.
+    `batch_size` counts the images of all processes together; process p receives the p-th block of them.
     `seed`, in [0, 2^32), decides order and flips; `flip` mirrors half of the images left to right, anew every epoch.
     Batch k depends on `seed`, `batch_size` and k alone. Read in threads, ahead of the caller.
     """
@@ -62,43 +66,23 @@ def train_batches(
     images = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
     if flip:
         images = images.random_map(_random_flip)
-    # Sharding comes last: the flip is drawn from a record's position among those of all processes.
-    images = images.slice(slice(process_index, None, process_count))
-    batches = iter(_batches(images, batch_size // process_count))
+    # Sharding comes last: the flip is drawn from a record's position among those of all processes. And it is by blocks:
+    # training draws noise by row, so the rows of all processes have to be in the order that one process has them in.
+    blocks = _batches(images, batch_size // process_count).slice(slice(process_index, None, process_count))
+    batches = iter(blocks.to_iter_dataset(READ_OPTIONS))
     batches.set_state({"next_index": start_step})
     return batches
 
 
 def eval_batches(source: RandomAccessSource, batch_size: int) -> Iterator[np.ndarray]:
     """Every image once, in order: batches (B, H, W, 3), float32 in [-1, 1]; the last one may be shorter."""
-    return iter(_batches(grain.MapDataset.source(source), batch_size))
+    return iter(_batches(grain.MapDataset.source(source), batch_size).to_iter_dataset(READ_OPTIONS))
 
 
-def _open(path: Path, split: str, image_size: int | None) -> RandomAccessSource:
-    if not path.exists():
-        raise no_data(path, "there is no such file or folder")
-    if (path / "dataset_info.json").is_file():
-        return open_tfds(path, split)
-    if (path / "data.mdb").is_file():
-        return open_lmdb(path, split, image_size)
-    if tfrecord_paths(path):
-        return open_tfrecords(path, split, image_size)
-    return open_image_folder(path, split, image_size)
-
-
-def _batches(records: grain.MapDataset, batch_size: int) -> grain.IterDataset:
+def _batches(records: grain.MapDataset, batch_size: int) -> grain.MapDataset:
     images = records.map(lambda record: record["image"])
-    return images.batch(batch_size).map(from_uint8).to_iter_dataset(READ_OPTIONS)
+    return images.batch(batch_size).map(from_uint8)
 
 
 def _random_flip(record: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     return record | {"image": record["image"][:, ::-1]} if rng.random() < 0.5 else record
-
-
-def _check_image(data_dir: str | os.PathLike[str], record: dict[str, Any]) -> None:
-    image = np.asarray(record.get("image"))
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
-        raise DataError(
-            f"Records of {data_dir} need an 'image' of shape (H, W, 3) and dtype uint8, "
-            f"got {image.shape} {image.dtype} among the features {sorted(record)}."
-        )

@@ -35,7 +35,8 @@ class DDPM(UNet):
 
     def down(self, x: jax.Array, temb: jax.Array | None, train: bool) -> list[jax.Array]:
         """All results of the way down, the coarsest last."""
-        skips = [Conv(self.channels, dtype=self.dtype, name="conv_in")(x)]
+        # In float32: the least noise, 0.02, has the size of a rounding of the picture to bfloat16.
+        skips = [Conv(self.channels, name="conv_in")(x).astype(self.dtype)]
         for level in range(self.num_levels):
             for j in range(self.num_res_blocks):
                 h = self.res_block(self.width(level), train, name=f"down_{level}_block_{j}")(skips[-1], temb)

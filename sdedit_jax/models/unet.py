@@ -32,7 +32,7 @@ class UNet(nn.Module):
         output: what the last convolution means: the noise, or "scaled_score", sigma times the score, which is minus the
             noise (the published VE networks). `__call__` returns the noise in either case.
         patch_size: each patch_size x patch_size patch becomes one pixel inside the net.
-        dtype: of the computation; parameters and output are float32.
+        dtype: of the computation; parameters, input and output are float32.
         remat: recompute each block in the backward pass instead of keeping it; less memory for a third more time.
     """
 
@@ -83,7 +83,7 @@ class UNet(nn.Module):
         self._check_size(x)
         temb = self.embed(noise_label) if self.conditional else None
         patches = space_to_depth(x, self.patch_size)
-        skips = self.down(patches.astype(self.dtype), temb, train)
+        skips = self.down(patches, temb, train)
         h = self.middle(skips[-1], temb, train)
         h = self.up(h, skips, temb, train, features=patches.shape[-1])
         h = depth_to_space(h, self.patch_size)
@@ -95,7 +95,7 @@ class UNet(nn.Module):
         return TimeEmbedding(self.channels, name="time_embed")(noise_label)
 
     def down(self, x: jax.Array, temb: jax.Array | None, train: bool) -> list[jax.Array]:
-        """All results of the way down, the coarsest last."""
+        """All results of the way down from float32 patches `x`, the coarsest last."""
         raise NotImplementedError
 
     def middle(self, h: jax.Array, temb: jax.Array | None, train: bool) -> jax.Array:

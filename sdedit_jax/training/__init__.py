@@ -4,16 +4,16 @@ The step knows no files and the loop no mathematics. The average of the paramete
 `sdedit` is called on it at intervals as on any other model.
 """
 
+from sdedit_jax.training.errors import TrainingError
 from sdedit_jax.training.loop import Schedule, train
-from sdedit_jax.training.metrics_log import TrainingError
 from sdedit_jax.training.step import TrainState, init_state, train_step
-from sdedit_jax.training.watching import HeldOut, validation_loss
+from sdedit_jax.training.watching import Watched, validation_loss
 
 __all__ = [
-    "HeldOut",
     "Schedule",
     "TrainState",
     "TrainingError",
+    "Watched",
     "init_state",
     "train",
     "train_step",

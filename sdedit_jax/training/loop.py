@@ -5,19 +5,24 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import optax
 from tqdm import tqdm
 
-from sdedit_jax import interrupts
+from sdedit_jax import distributed, interrupts
+from sdedit_jax.build import init_params
 from sdedit_jax.checkpoints import Checkpointer
 from sdedit_jax.losses import DenoisingScoreMatching
+from sdedit_jax.training.curves import save_curves
+from sdedit_jax.training.errors import TrainingError
 from sdedit_jax.training.metrics_log import MetricsLog
-from sdedit_jax.training.placement import Placement
-from sdedit_jax.training.step import TrainState, init_state, train_step
-from sdedit_jax.training.watching import HeldOut, Watch
+from sdedit_jax.training.placement import Placement, Vote
+from sdedit_jax.training.step import TrainState, init_state, is_finite, train_step
+from sdedit_jax.training.tensorboard import TensorBoard
+from sdedit_jax.training.watching import Watch, Watched
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,75 +50,118 @@ def train(
     loss_fn: DenoisingScoreMatching,
     tx: optax.GradientTransformation,
     ema_decay: float,
+    num_microbatches: int,
+    max_skipped_steps: int,
     schedule: Schedule,
     seed: int,
     batches_from: Callable[[int], Iterator[np.ndarray]],
-    held_out: HeldOut,
+    watched: Watched,
+    params: Any = None,
+    tensorboard: bool = False,
+    shard_state: bool = False,
 ) -> TrainState:
     """The state after `schedule.num_steps` steps, going on from the newest whole checkpoint in `workdir`, if any.
 
-    Writes `metrics.jsonl`, `checkpoints/` and `edits/step_*.png` there. Asked to stop by Ctrl-C or SIGTERM it finishes
-    the step, saves, prints the command to go on with and returns that state; a second Ctrl-C quits at once.
+    Writes `metrics.jsonl`, `curves.png`, `checkpoints/` and the grids `edits/` and `samples/step_*.png` there. Asked to
+    stop by Ctrl-C or SIGTERM it finishes the step, saves, prints the command to go on with and returns that state; a
+    second Ctrl-C quits at once.
 
     Args:
         workdir: the run's folder.
         loss_fn: model, SDE and loss.
         tx: the optimizer.
         ema_decay: of the averaged parameters.
+        num_microbatches: parts of a batch that are computed one after the other, which takes less memory.
+        max_skipped_steps: so many steps in a row without a finite loss and gradient end the run.
         schedule: number of steps and intervals.
         seed: of the initial parameters and of the noise.
-        batches_from: step -> the batches (B, H, W, C) from that step on; the same ones whenever it is asked.
-        held_out: what validation loss and edits are made of.
+        batches_from: step -> this process's share (B, H, W, C) of the batches from that step on; the same ones whenever
+            it is asked.
+        watched: what validation loss and grids are made of, at intervals.
+        params: those that training starts from; None: fresh ones.
+        tensorboard: whether metrics and grids are written for TensorBoard too.
+        shard_state: whether the devices share the averaged parameters and the optimizer's state among them.
 
     Raises:
-        TrainingError: when loss or gradient is not finite; such a state is never saved.
+        TrainingError: when too many steps in a row are skipped; parameters that are not finite are never saved.
         CheckpointError: when no checkpoint in `workdir` is whole, or they are of another model.
     """
     key_init, key_train = jax.random.split(jax.random.key(seed))
-    placement = Placement()
+    placement = Placement(shard_state=shard_state)
 
-    def initial(key):
-        return init_state(key, loss_fn, tx, held_out.x0.shape[1])
+    def initial(key, params):
+        if params is None:
+            params = init_params(loss_fn.model, key, watched.x0.shape[1])
+        return init_state(params, tx)
 
-    @jax.jit(donate_argnums=0)
+    shapes = jax.eval_shape(initial, key_init, params)
+    places = placement.of_state(shapes)
+
+    @jax.jit(donate_argnums=0, out_shardings=(places, placement.replicated))
     def step_fn(state, x0):
-        return train_step(state, key_train, x0, loss_fn=loss_fn, tx=tx, ema_decay=ema_decay)
+        how = {"loss_fn": loss_fn, "tx": tx, "ema_decay": ema_decay, "num_microbatches": num_microbatches}
+        return train_step(state, key_train, x0, **how)
 
-    with interrupts.noted() as interrupted, Checkpointer(workdir) as checkpointer:
-        state = _first_state(checkpointer, initial, key_init, placement)
+    with (
+        interrupts.noted() as interrupted,
+        Checkpointer(workdir) as checkpointer,
+        distributed.written_once(workdir) as folder,
+    ):
+        asked_to_stop = Vote(placement)
+        state = _first_state(checkpointer, placement, shapes, initial, key_init, params)
         first_step = int(state.step)
-        log = MetricsLog(workdir / "metrics.jsonl", first_step)
-        watch = Watch(workdir / "edits", loss_fn, held_out, seed)
+        board = TensorBoard(folder / "tensorboard", first_step) if tensorboard else None
+        log = MetricsLog(folder / "metrics.jsonl", first_step, max_skipped_steps, board)
+        watch = Watch(folder, loss_fn, watched, seed, board)
         batches = batches_from(first_step)
         steps = range(first_step + 1, schedule.num_steps + 1)
-        for step in (bar := tqdm(steps, initial=first_step, total=schedule.num_steps, unit="step")):
+        silent = not distributed.is_first()
+        for step in (bar := tqdm(steps, initial=first_step, total=schedule.num_steps, unit="step", disable=silent)):
             x0 = placement.batch(next(batches))
             state, metrics = step_fn(state, x0)
             log.add(metrics, x0.shape[0])
-            stopping = interrupted()
+            stopping = asked_to_stop(interrupted())
             if stopping or schedule.due(step, schedule.log_every):
                 bar.set_postfix(log.write_means(step))
-            if stopping or schedule.due(step, schedule.checkpoint_every):
-                log.check_finite(step)
-                checkpointer.save(step, state)
+            seen = {}
             if schedule.due(step, schedule.sample_every):
-                log.check_finite(step)
                 with log.clock_stopped():
-                    log.write({"step": step, **watch(step, state.ema_params)})
+                    log.write({"step": step, **(seen := watch(step, placement.local(state.ema_params)))})
+                    save_curves(folder / "curves.png", log.rows())
+            if seen or stopping or schedule.due(step, schedule.checkpoint_every):
+                _require_finite(state, step)
+                checkpointer.save(step, state, seen.get("validation_loss"))
             if stopping:
                 bar.close()
                 break
     if (step := int(state.step)) < schedule.num_steps:
         print(f"Stopped and saved after step {step} of {schedule.num_steps}. To go on:\n  {shlex.join(sys.orig_argv)}")
+    elif step == first_step:
+        print(f"Nothing to do: all {schedule.num_steps} steps are done. For more, raise --config.training.num_steps.")
     return state
+
+
+def _require_finite(state: TrainState, step: int) -> None:
+    if not is_finite(state):
+        raise TrainingError(
+            f"The parameters after step {step} are not finite, and were not saved. Go on from the checkpoint before "
+            "with a lower --config.training.learning_rate; of a run that has none, what it started from is damaged."
+        )
 
 
 def _first_state(
-    checkpointer: Checkpointer, initial: Callable[[jax.Array], TrainState], key: jax.Array, placement: Placement
+    checkpointer: Checkpointer,
+    placement: Placement,
+    shapes: TrainState,
+    initial: Callable[..., TrainState],
+    *arguments: Any,
 ) -> TrainState:
-    """The newest checkpoint that is whole, or without any the initial state."""
+    """The newest checkpoint that is whole, or without any the state `initial` of `arguments`."""
     if checkpointer.latest_step() is None:
-        return jax.jit(initial, out_shardings=placement.replicated)(key)
-    state = checkpointer.restore(placement.on_devices(jax.eval_shape(initial, key)))
-    checkpointer.set_aside_after(int(state.step))
-    return state
+        return jax.jit(initial, out_shardings=placement.of_state(shapes))(*arguments)
+    # All of it in every process, so that all find the same damage and pass over the same steps.
+    state = checkpointer.restore(placement.on_devices(shapes))
+    distributed.require_same(int(state.step), "The step that training goes on from")
+    if distributed.is_first():
+        checkpointer.set_aside_after(int(state.step))
+    return placement.spread(state)

@@ -1,4 +1,4 @@
-"""What training measures, step by step: `metrics.jsonl`, and the check that it is finite."""
+"""What training measures, step by step: `metrics.jsonl`, and the end of a run that has nothing to measure."""
 
 import contextlib
 import json
@@ -10,30 +10,30 @@ from typing import Any
 import jax
 import numpy as np
 
-
-class TrainingError(ValueError):
-    """Training that cannot go on."""
+from sdedit_jax import disk
+from sdedit_jax.training.errors import TrainingError
+from sdedit_jax.training.tensorboard import TensorBoard
 
 
 class MetricsLog:
     """A file of one JSON object a line, and the means over the steps since the last of them.
 
-    `path` is the file, which may be there already, and `step` the one that training goes on from.
+    `path` is the file, which may be there already, and `step` the one that training goes on from, which so many as
+    `max_skipped_steps` in a row without a finite loss and gradient end. Rows go to `board` too.
     """
 
-    def __init__(self, path: Path, step: int):
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, step: int, max_skipped_steps: int, board: TensorBoard | None = None):
+        self._path, self._step, self._max_skipped_steps, self._board = path, step, max_skipped_steps, board
         # What came after the checkpoint is done, and logged, again.
         kept = "".join(line + "\n" for line in _lines(path) if json.loads(line)["step"] <= step)
-        partial = path.with_suffix(".part")
-        partial.write_text(kept, encoding="utf-8")
-        partial.replace(path)
-        self._last: dict[str, jax.Array] = {}
+        with disk.replacing(path) as temporary:
+            temporary.write_text(kept, encoding="utf-8")
+        self._newest: dict[str, jax.Array] | None = None
+        self._skipped_in_a_row = 0
         self._restart()
 
     def _restart(self) -> None:
-        self._metrics: list[dict[str, jax.Array]] = []
+        self._metrics: list[dict[str, float]] = []
         self._num_images = 0
         self._start = time.perf_counter()
 
@@ -41,29 +41,42 @@ class MetricsLog:
         """One step's metrics, which may still be being computed; waits for those of the step before.
 
         Without the wait a CPU would queue dozens of steps, and the bar would run ahead of the work.
+
+        Raises TrainingError if the step before was the last of too many in a row that were skipped.
         """
-        jax.block_until_ready(self._last)
-        self._last = metrics
-        self._metrics.append(metrics)
+        self._read_newest()
+        self._newest = metrics
         self._num_images += num_images
 
-    def check_finite(self, step: int) -> None:
-        """Raises TrainingError if the newest loss or gradient is not finite; what was not before is not now either."""
-        for name in sorted(self._last, reverse=True):  # the loss before the gradient's norm
-            if not np.isfinite(value := float(self._last[name])):
-                raise TrainingError(
-                    f"The {name} is {value} at step {step}, and that state was not saved. Go on from the checkpoint "
-                    "before with a lower --config.training.learning_rate or --config.training.grad_clip."
-                )
+    def _read_newest(self) -> None:
+        if self._newest is None:
+            return
+        metrics = {name: float(value) for name, value in self._newest.items()}
+        self._newest = None
+        self._step += 1
+        self._metrics.append(metrics)
+        self._skipped_in_a_row = self._skipped_in_a_row + 1 if metrics["skipped"] else 0
+        if self._skipped_in_a_row == self._max_skipped_steps:
+            raise TrainingError(
+                f"{self._max_skipped_steps} steps in a row were skipped, and training does not recover: at step "
+                f"{self._step} the loss is {metrics['loss']} and the norm of the gradient {metrics['grad_norm']}. "
+                "Start again from the last checkpoint, or an earlier one if the loss rose before, with a lower "
+                "--config.training.learning_rate or --config.training.grad_clip."
+            )
 
     def write_means(self, step: int) -> dict[str, str]:
-        """Writes the row of this interval, starts a new one and returns what the bar shows of it."""
-        self.check_finite(step)
-        means = {name: float(np.mean([metrics[name] for metrics in self._metrics])) for name in self._last}
-        row = {"step": step, **means, "images_per_second": self._num_images / (time.perf_counter() - self._start)}
-        self.write(row)
+        """Writes the row of this interval, starts a new one and returns what the bar shows of it.
+
+        The means are those of the steps that were not skipped, and left out if all were.
+        """
+        self._read_newest()
+        done = [metrics for metrics in self._metrics if not metrics["skipped"]]
+        names = ("loss", "grad_norm") if done else ()
+        means = {name: float(np.mean([metrics[name] for metrics in done])) for name in names}
+        speed = self._num_images / (time.perf_counter() - self._start)
+        self.write({"step": step, **means, "skipped": len(self._metrics) - len(done), "images_per_second": speed})
         self._restart()
-        return {name: f"{row[name]:.4g}" for name in ("loss", "images_per_second")}
+        return {"loss": f"{means.get('loss', np.nan):.4g}", "images_per_second": f"{speed:.4g}"}
 
     @contextlib.contextmanager
     def clock_stopped(self) -> Iterator[None]:
@@ -76,6 +89,12 @@ class MetricsLog:
         """Appends `row`."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        if self._board is not None:
+            self._board.write(row)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows of the run, the oldest first."""
+        return [json.loads(line) for line in _lines(self._path)]
 
 
 def _lines(path: Path) -> list[str]:

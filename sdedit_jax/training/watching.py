@@ -1,7 +1,7 @@
-"""What a run is watched by: the validation loss and edits of held-out pictures."""
+"""What a run is watched by: validation loss and edits of held-out pictures, and samples."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,48 +12,72 @@ import numpy as np
 from sdedit_jax.images import save_image
 from sdedit_jax.losses import DenoisingScoreMatching
 from sdedit_jax.sheets import contact_sheet
+from sdedit_jax.training.tensorboard import TensorBoard
+
+NUM_LEVELS = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class HeldOut:
-    """What a run is watched by: held-out pictures and guides (B, H, W, C) in [-1, 1], and how the guides are edited.
+class Watched:
+    """Held-out pictures `x0` and guides `x_guide` (B, H, W, C) in [-1, 1], and what is made to be looked at.
 
-    `edit` is (params, key, x_guide) -> x_edit: `sdedit` with its settings bound.
+    `edit`: (params, key, x_guide) -> x_edit, `sdedit` with its settings bound; `sample`: (params, key) -> x, `sample`
+    with its own. The validation loss takes `batch_size` pictures at a time, which have to fit a device.
     """
 
     x0: np.ndarray
     x_guide: np.ndarray
     edit: Callable[[Any, jax.Array, np.ndarray], jax.Array]
+    sample: Callable[[Any, jax.Array], jax.Array]
+    batch_size: int
 
 
-def validation_loss(loss_fn: DenoisingScoreMatching, params: Any, x0: jax.Array, num_levels: int = 8) -> jax.Array:
-    """(num_levels,) mean losses of held-out pictures x0 (B, H, W, C) at evenly spaced times, the least noise first.
+def validation_loss(loss_fn: DenoisingScoreMatching, params: Any, x0: jax.Array, batch_size: int) -> jax.Array:
+    """(NUM_LEVELS,) mean losses of held-out pictures x0 (B, H, W, C) at evenly spaced times, the least noise first.
 
-    Noise and times are the same at every call, so that two calls differ by the parameters alone.
+    Noise and times are the same at every call, so that two calls differ by the parameters alone. The network sees
+    `batch_size` pictures at a time, which have to fit the device as those of training do.
     """
 
     def at_time(time_and_key):
         t, key = time_and_key
-        z = jax.random.normal(key, x0.shape, x0.dtype)
-        return loss_fn.per_image(params, x0, jnp.full(x0.shape[:1], t), z).mean()
 
-    times = (jnp.arange(num_levels) + 0.5) / num_levels
-    return jax.lax.map(at_time, (times, jax.random.split(jax.random.key(0), num_levels)))
+        def loss(x0_and_z):
+            x0, z = (x[None] for x in x0_and_z)
+            return loss_fn.per_image(params, x0, t[None], z)
+
+        z = jax.random.normal(key, x0.shape, x0.dtype)
+        return jax.lax.map(loss, (x0, z), batch_size=batch_size).mean()
+
+    times = (jnp.arange(NUM_LEVELS) + 0.5) / NUM_LEVELS
+    return jax.lax.map(at_time, (times, jax.random.split(jax.random.key(0), NUM_LEVELS)))
 
 
 class Watch:
-    """Validation loss and edits of the averaged parameters, at intervals."""
+    """The averaged parameters at intervals: their validation loss, and grids ``edits/`` and ``samples/step_*.png``.
 
-    def __init__(self, folder: Path, loss_fn: DenoisingScoreMatching, held_out: HeldOut, seed: int):
-        self._folder, self._held_out, self._seed = folder, held_out, seed
-        self._validate = jax.jit(lambda params, x0: validation_loss(loss_fn, params, x0))
+    The grids go to `folder`, and to `board`. The same `seed` lets two grids differ by the training alone.
+    """
+
+    def __init__(
+        self, folder: Path, loss_fn: DenoisingScoreMatching, watched: Watched, seed: int, board: TensorBoard | None
+    ):
+        self._folder, self._watched, self._seed, self._board = folder, watched, seed, board
+        self._validate = jax.jit(lambda params, x0: validation_loss(loss_fn, params, x0, watched.batch_size))
 
     def __call__(self, step: int, params: Any) -> dict[str, Any]:
-        """Writes the grid of `step`; what is logged of it."""
-        by_level = np.asarray(self._validate(params, self._held_out.x0))
-        x_guide = self._held_out.x_guide
-        x_edit = self._held_out.edit(params, jax.random.key(self._seed), x_guide)
-        rows = [list(x_guide), list(np.asarray(x_edit))]
-        captions = [["guide"] * len(x_guide), ["edit"] * len(x_guide)]
-        save_image(self._folder / f"step_{step:07d}.png", contact_sheet(rows, captions))
+        """Writes the grids of `step`; what is logged of it."""
+        by_level = np.asarray(self._validate(params, self._watched.x0))
+        key_edit, key_sample = jax.random.split(jax.random.key(self._seed))
+        x_guide = self._watched.x_guide
+        x_edit = np.asarray(self._watched.edit(params, key_edit, x_guide))
+        self._write(step, "edits", {"guide": x_guide, "edit": x_edit})
+        self._write(step, "samples", {"sample": np.asarray(self._watched.sample(params, key_sample))})
         return {"validation_loss": float(by_level.mean()), "validation_loss_by_level": by_level.tolist()}
+
+    def _write(self, step: int, name: str, rows: Mapping[str, np.ndarray]) -> None:
+        """One grid: `rows` of pictures (B, H, W, C) by caption."""
+        sheet = contact_sheet([list(row) for row in rows.values()], [[caption] * len(x) for caption, x in rows.items()])
+        save_image(self._folder / name / f"step_{step:07d}.png", sheet)
+        if self._board is not None:
+            self._board.write_image(name, sheet, step)

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 
@@ -15,10 +15,12 @@ from sdedit_jax.weights.files import safetensors_file
 from sdedit_jax.weights.hub import known
 from sdedit_jax.weights.stored import (
     SECTIONS,
+    Overrides,
     ParamDtype,
     Source,
     StoredTensor,
     WeightsError,
+    by_section,
     check_shapes,
     read_params,
 )
@@ -28,8 +30,6 @@ __all__ = ["Loaded", "WeightsError", "bundled_models", "export", "load"]
 BUNDLED = Path(__file__).parents[1] / "assets" / "models"
 # What a model file says of its model; the rest of a training config is the trainer's business.
 DESCRIPTION = ("model", "preconditioning", "sde")
-
-Overrides = Mapping[str, Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +62,9 @@ def load(
     Args:
         source: the name of a bundled or known model (``landscapes``, ``lsun_bedroom``, ``cifar10:ncsnpp``); a file of
             this program, of SDEdit, pytorch_diffusion, DDIM or score_sde (PyTorch or Flax); a diffusers folder; a
-            training folder, of which the newest averaged params are taken; ``hf://owner/name[@revision]`` or an
-            ``https://`` address of any of these. A name wins over a file of that name; ``./landscapes`` is the file.
+            training folder, of which the newest averaged params are taken, or one of its steps
+            (``runs/x/checkpoints/1200``); ``hf://owner/name[@revision]`` or an ``https://`` address of any of these.
+            A name wins over a file of that name; ``./landscapes`` is the file.
         dtype: of the params.
         assuming: a config from which facts are taken that the file does not state, if the network that it describes
             is the one in the file.
@@ -75,11 +76,7 @@ def load(
             folder; ConfigError for overrides. All are ValueErrors.
     """
     name = os.fspath(source)
-    for section, fields in overrides.items():
-        if section not in SECTIONS or not isinstance(fields, Mapping):
-            raise WeightsError(
-                f"load() takes fields of {', '.join(SECTIONS)}, as in sde={{...}}; got {section}={fields!r}."
-            )
+    by_section(overrides)  # refuses, before anything is fetched, what no reader knows
     path, facts = _located(name)
     found = _read(path, _over(facts, overrides))
     if assuming is not None and found.assumed and _describes(assuming, found):
@@ -94,11 +91,7 @@ def load(
     return Loaded(model, sde, params, image_size, found.config, found.assumed, found.notes)
 
 
-def export(
-    loaded: Loaded,
-    path: str | os.PathLike[str],
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
-) -> None:
+def export(loaded: Loaded, path: str | os.PathLike[str], dtype: ParamDtype = "float32") -> None:
     """Write a model in a form that holds no paths of this machine.
 
     `path`: a ``.safetensors`` file of this program, or a new folder, for diffusers, which has float32 alone.
@@ -139,20 +132,24 @@ def _read(path: Path, overrides: Overrides) -> Source:
         if diffusers.recognises(path):
             return diffusers.read(path, overrides)
         return _overridden(_training_folder(path), overrides)
-    if path.name.startswith(diffusers.WEIGHTS) and diffusers.recognises(path.parent):
+    if path.name.startswith(diffusers.STEM) and diffusers.recognises(path.parent):
         return diffusers.read(path.parent, overrides)
-    if safetensors_file.recognises(path) and native.recognises(path):
-        return _overridden(native.read(path), overrides)
-    return published.read(path, overrides)
+    if not safetensors_file.recognises(path):
+        return published.read(path, overrides)
+    tensors, metadata = safetensors_file.read(path)
+    if native.recognises(metadata):
+        return _overridden(native.source(path, tensors, metadata), overrides)
+    return published.source(path, tensors, overrides)
 
 
 def _training_folder(path: Path) -> Source:
     # Orbax takes as long to import as a small model takes to load, and other models do not need it.
     from sdedit_jax import checkpoints
 
-    ema = trees.flatten(checkpoints.restore_ema(path))
+    folder, step = checkpoints.located(path)
+    ema = trees.flatten(checkpoints.restore_ema(folder, step))
     tensors = {name: StoredTensor(leaf.shape, leaf.dtype, lambda leaf=leaf: leaf) for name, leaf in ema.items()}
-    return Source(checkpoints.read_config(path), tensors)
+    return Source(checkpoints.read_config(folder), tensors)
 
 
 def _overridden(found: Source, overrides: Overrides) -> Source:

@@ -14,9 +14,11 @@ from sdedit_jax import trees
 SECTIONS = ("model", "sde", "data")
 PRECONDITIONING = {"name": "none", "sigma_data": 0.5}
 
-
 ParamDtype = Literal["float32", "float16", "bfloat16"]
 PARAM_DTYPES = get_args(ParamDtype)
+
+Overrides = Mapping[str, Mapping[str, Any]]
+"""Fields of the config sections `SECTIONS` that win over what a file says or lets one guess; {} for none."""
 
 
 class WeightsError(ValueError):
@@ -47,6 +49,15 @@ class Source:
     """What else there is to say about the file, in sentences."""
 
 
+def by_section(overrides: Overrides) -> dict[str, Mapping[str, Any]]:
+    """`overrides` with every one of `SECTIONS`; WeightsError for another, or for what is not fields."""
+    for section, fields in overrides.items():
+        if section not in SECTIONS or not isinstance(fields, Mapping):
+            wanted = f"fields of {', '.join(SECTIONS)}, as in sde={{...}}"
+            raise WeightsError(f"What one can say of a model are {wanted}; got {section}={fields!r}.")
+    return {section: overrides.get(section, {}) for section in SECTIONS}
+
+
 def check_shapes(tensors: Mapping[str, StoredTensor], expected_shapes: Any) -> None:
     """Raise a WeightsError that names what is missing, left over or of another shape (ten at most); else nothing.
 
@@ -59,30 +70,23 @@ def check_shapes(tensors: Mapping[str, StoredTensor], expected_shapes: Any) -> N
 
 
 def read_params(tensors: Mapping[str, StoredTensor], dtype: ParamDtype = "float32") -> dict[str, Any]:
-    """Nested dicts of arrays of `dtype`, read one tensor at a time.
-
-    WeightsError, by name, for NaN, infinity and what is too large for `dtype`.
-    """
-    if dtype not in PARAM_DTYPES:
-        raise WeightsError(f"The params can be {', '.join(PARAM_DTYPES)}, not {dtype!r}.")
+    """Nested dicts of arrays of `dtype`, read one tensor at a time; WeightsError for those that are not `finite`."""
     try:
-        return trees.unflatten({name: _finite(name, tensor, dtype) for name, tensor in tensors.items()})
+        return trees.unflatten(
+            {name: jnp.asarray(finite(name, tensor.read(), dtype)) for name, tensor in tensors.items()}
+        )
     except ValueError as error:  # one name that runs through another
         raise WeightsError(str(error)) from error
 
 
-def _finite(name: str, tensor: StoredTensor, dtype: ParamDtype) -> jax.Array:
-    values = tensor.read()
-    require_finite(name, values)
+def finite(name: str, values: np.ndarray, dtype: ParamDtype) -> np.ndarray:
+    """`values` in `dtype`; WeightsError, by `name`, for NaN, infinity and what is too large for `dtype`."""
+    if dtype not in PARAM_DTYPES:
+        raise WeightsError(f"The params can be {', '.join(PARAM_DTYPES)}, not {dtype!r}.")
+    if bad := np.count_nonzero(~np.isfinite(values)):
+        raise WeightsError(f"{name} has {bad} values that are NaN or infinite, of {values.size}.")
     with np.errstate(over="ignore"):
         cast = values.astype(jnp.dtype(dtype), copy=False)
     if not np.isfinite(cast).all():
-        raise WeightsError(f"{name} reaches {np.abs(values).max():g}, more than {dtype} can hold; load it as float32.")
-    return jnp.asarray(cast)
-
-
-def require_finite(name: str, values: np.ndarray) -> None:
-    """Raise a WeightsError that counts the values of `name` that are NaN or infinite, if there are any."""
-    bad = np.count_nonzero(~np.isfinite(values))
-    if bad:
-        raise WeightsError(f"{name} has {bad} values that are NaN or infinite, of {values.size}.")
+        raise WeightsError(f"{name} reaches {np.abs(values).max():g}, more than {dtype} can hold; take float32.")
+    return cast

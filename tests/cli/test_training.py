@@ -10,7 +10,9 @@ from ml_collections import ConfigDict
 
 from configs import landscapes
 from sdedit_jax import cli, weights
+from tests.checkpoints.test_workdir import HOLD
 from tests.cli.tiny import MODEL, SIZE, names, read, run_edit, write_guide
+from tests.processes import start
 
 
 def test_convert_makes_one_file_that_gives_the_same_model(model_file, tmp_path, capsys):
@@ -78,6 +80,15 @@ def test_a_run_leaves_metrics_edits_and_a_model_that_edits(workdir, config, out,
     np.testing.assert_array_equal(read(out / "hut_00.png"), read(tmp_path / "converted" / "hut_00.png"))
 
 
+def test_a_second_run_in_a_folder_is_refused_before_it_writes(data_config, tmp_path):
+    with start(HOLD, tmp_path) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
+        with pytest.raises(ValueError, match=f"Process {holder.pid} on .* trains in {tmp_path}"):
+            cli.train(data_config, tmp_path)
+        holder.kill()
+    assert names(tmp_path) == [".lock"]
+
+
 def test_a_run_is_not_overwritten_by_that_of_another_model(workdir, data_config):
     before = (workdir / "config.json").read_bytes()
     other = ConfigDict(data_config.to_dict())
@@ -106,9 +117,3 @@ def test_a_run_that_cannot_start_leaves_nothing(data_config, tmp_path, field, va
     with pytest.raises(ValueError, match=message):
         cli.train(config, tmp_path / "run")
     assert not names(tmp_path)
-
-
-def test_only_landscapes_are_prepared(config):
-    config.data.source = "/somewhere"
-    with pytest.raises(ValueError, match="config.data.source must be landscapes to be prepared, got '/somewhere'"):
-        cli.prepare(config)

@@ -17,6 +17,7 @@ from PIL import Image
 from sdedit_jax.data.pipeline import DataError, eval_batches, open_source, train_batches
 from sdedit_jax.pixels import from_uint8
 from tests.data.framing import frame
+from tests.data.writers import WRITERS
 
 NUM_TRAIN, NUM_TEST, SIZE = 24, 5, 4
 
@@ -172,9 +173,8 @@ def test_batch_k_is_the_same_for_any_number_of_processes(source, process_count):
         take(train_batches(source, batch_size=8, seed=1, process_index=p, process_count=process_count), 7)
         for p in range(process_count)
     ]
-    # Process p holds every process_count-th image, flips included.
-    together = np.stack(shares, axis=2).reshape(alone.shape)
-    np.testing.assert_array_equal(together, alone)
+    # One after the other the shares are the batch row by row, flips included.
+    np.testing.assert_array_equal(np.concatenate(shares, axis=1), alone)
 
 
 def test_a_batch_must_divide_among_the_processes(source):
@@ -289,3 +289,22 @@ def test_records_that_contradict_their_features_are_refused(broken_dir):
 def test_the_package_loads_neither_tfds_nor_grain():
     code = "import sys, sdedit_jax.data; sys.exit(bool({'tensorflow_datasets', 'grain'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_data_set_that_vanishes_ends_training_in_a_sentence_or_not_at_all(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = WRITERS[kind](tmp_path / kind)
+    train = open_source(data, "train", 8)
+    expected = np.stack([train[index]["image"] for index in range(len(train))])
+    batches = train_batches(train, batch_size=4, seed=0, flip=False)
+    next(batches)
+    shutil.rmtree(data)
+    if kind == "lmdb":  # it is mapped into memory, and the system keeps it until this process ends
+        np.testing.assert_array_equal(np.stack([train[index]["image"] for index in range(len(train))]), expected)
+        return
+    with pytest.raises(DataError) as caught:
+        take(batches, 40)  # more than is read ahead
+    sentence = str(caught.value)
+    assert str(data) in sentence and "cannot be read any more (No such file or directory). Bring it back" in sentence
+    assert "\n" not in sentence

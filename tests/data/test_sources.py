@@ -1,11 +1,9 @@
 """Pictures are the same whatever they are kept in, and data that cannot be used is refused in words."""
 
 import concurrent.futures
-import io
 import itertools
 from pathlib import Path
 
-import lmdb
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,57 +15,17 @@ from sdedit_jax.data.sources import lmdb as lmdb_source
 from sdedit_jax.data.sources.splits import num_held_out, split_indices
 from sdedit_jax.pixels import from_uint8, to_uint8
 from tests.data.framing import frame, masked_crc32c
-
-COUNT, SIZE = 30, 8
-
-
-def picture(index, size=SIZE, width=None):
-    """(size, width, 3) uint8 noise with the record's number in its first pixel."""
-    pixels = np.random.default_rng(index).integers(0, 256, (size, width or size, 3), np.uint8)
-    pixels[0, 0] = index
-    return pixels
-
-
-def encode(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def write_folder(root):
-    for index in range(COUNT):
-        path = root / f"part_{index % 3}" / "deep" / f"{index:02}.PNG"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(picture(index)))
-    (root / "notes.txt").write_text("no picture")
-    (root / ".hidden").mkdir()
-    (root / ".hidden" / "thumbnail.png").write_bytes(b"no picture either")
-    return root
-
-
-def write_lmdb(root, values=None):
-    with lmdb.open(str(root), map_size=1 << 24) as environment, environment.begin(write=True) as transaction:
-        for index, value in enumerate(values or [encode(picture(index)) for index in range(COUNT)]):
-            transaction.put(b"%040x\0" % index, value)
-    return root
-
-
-def example(pixels):
-    record = tf_example_pb2.Example()
-    channels_first = pixels.transpose(2, 0, 1)
-    record.features.feature["shape"].int64_list.value.extend(channels_first.shape)
-    record.features.feature["data"].bytes_list.value.append(channels_first.tobytes())
-    return record.SerializeToString()
-
-
-def write_tfrecords(root, size=SIZE, count=COUNT):
-    root.mkdir(exist_ok=True)
-    path = root / f"faces-r{size.bit_length() - 1:02}.tfrecords"
-    path.write_bytes(b"".join(frame(example(picture(index, size))) for index in range(count)))
-    return root
-
-
-WRITERS = {"folder": write_folder, "lmdb": write_lmdb, "tfrecords": write_tfrecords}
+from tests.data.writers import (
+    COUNT,
+    SIZE,
+    WRITERS,
+    encode,
+    example,
+    picture,
+    write_folder,
+    write_lmdb,
+    write_tfrecords,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -254,8 +212,8 @@ def test_tfrecords_cut_short_are_noticed_before_training(tmp_path, kept):
     ("content", "message"),
     [
         (b"", "the file holds no records"),
-        (frame(b"\xff\xff\xff") * 2, "no file of TensorFlow examples"),
-        (frame(tf_example_pb2.Example().SerializeToString()) * 2, r"need the features shape = .* features \[\]"),
+        (frame(b"\xff\xff\xff") * 2, "no TensorFlow example"),
+        (frame(tf_example_pb2.Example().SerializeToString()) * 2, r"needs the features shape = .* features \[\]"),
         (frame(example(picture(0)[..., :1])) * 2, r"got shape = \(1, 8, 8\) and 64 bytes"),
     ],
 )

@@ -20,6 +20,7 @@ from tests.weights.diffusers import hosted
 
 torch = pytest.importorskip("torch", reason="the extra [parity] is not installed")
 theirs = pytest.importorskip("diffusers", reason="the extra [parity] is not installed")
+parity = pytest.importorskip("benchmarks.parity", reason="the extra [parity] is not installed")
 
 HEIGHT, WIDTH = 16, 24  # pixels; a network of three levels takes any multiples of four
 RTOL = 1e-4  # of the largest output: float32 sums in another order through some forty layers
@@ -30,11 +31,7 @@ DDPM_CONFIG = {
     "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
     "up_block_types": ("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
     "layers_per_block": 2,
-    "freq_shift": 1,
-    "flip_sin_to_cos": False,
-    "downsample_padding": 0,
-    "norm_eps": 1e-6,
-    "attention_head_dim": None,
+    **parity.DDPM,
 }
 NCSNPP_CONFIG = {
     "sample_size": 16,
@@ -42,12 +39,7 @@ NCSNPP_CONFIG = {
     "down_block_types": ("SkipDownBlock2D", "AttnSkipDownBlock2D", "SkipDownBlock2D"),
     "up_block_types": ("SkipUpBlock2D", "AttnSkipUpBlock2D", "SkipUpBlock2D"),
     "layers_per_block": 1,
-    "time_embedding_type": "fourier",
-    "center_input_sample": True,
-    "mid_block_scale_factor": 1.41421356237,
-    "norm_num_groups": None,
-    "norm_eps": 1e-6,
-    "attention_head_dim": None,
+    **parity.NCSNPP,
 }
 CONFIGS = {
     "ddpm": DDPM_CONFIG,
@@ -74,32 +66,10 @@ def compiled(model):
     return quick_jit(model.apply)
 
 
-def published(config):
-    """A network of diffusers in which every parameter matters; the library's own initial biases are often zero."""
-    torch.manual_seed(0)
-    unet = theirs.UNet2DModel(**config)
-    with torch.no_grad():
-        for name, parameter in unet.named_parameters():
-            if parameter.ndim == 1 and not name.startswith("time_proj"):
-                parameter.add_(0.1 * torch.randn_like(parameter))
-    return unet.eval()
-
-
-def their_noise(unet, x, noise_label):
-    """The noise prediction of the network of diffusers for pictures (B, H, W, C) in our units."""
-    fourier = unet.config.time_embedding_type == "fourier"
-    pixels = 0.5 * (x + 1.0) if fourier else x
-    with torch.no_grad():
-        y = unet(torch.tensor(pixels.transpose(0, 3, 1, 2)), torch.tensor(noise_label)).sample
-    y = y.numpy().transpose(0, 2, 3, 1)
-    # With Fourier features it is the score of pixels in [0, 1].
-    return -y * noise_label[:, None, None, None] if fourier else y
-
-
 def assert_same_function(model, params, unet):
     x = np.random.default_rng(0).standard_normal((2, HEIGHT, WIDTH, 3)).astype(np.float32)
     noise_label = np.array([0.37, 17.0] if unet.config.time_embedding_type == "fourier" else [3, 613], np.float32)
-    wanted = their_noise(unet, x, noise_label)
+    wanted = parity.their_noise(unet, x, noise_label)
     found = compiled(model)({"params": params}, x, jnp.asarray(noise_label))
     assert np.abs(wanted).max() > 0.1  # two networks that give nothing would agree
     np.testing.assert_allclose(found, wanted, rtol=0, atol=RTOL * np.abs(wanted).max())
@@ -115,7 +85,7 @@ def assert_reads_as(folder, unet, pipeline=False):
 @pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "bin"])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_their_folder_is_the_same_function_here(tmp_path, name, safe):
-    unet = published(CONFIGS[name])
+    unet = parity.random_unet(**CONFIGS[name])
     unet.save_pretrained(tmp_path, safe_serialization=safe)
     assert (tmp_path / "diffusion_pytorch_model.bin").exists() != safe
     assert_reads_as(tmp_path, unet)
@@ -129,7 +99,7 @@ def test_their_folder_is_the_same_function_here(tmp_path, name, safe):
     ],
 )
 def test_their_pipeline_is_read(tmp_path, name, scheduler, sde):
-    unet = published(CONFIGS[name])
+    unet = parity.random_unet(**CONFIGS[name])
     pipeline = theirs.DDPMPipeline if name == "ddpm" else theirs.ScoreSdeVePipeline
     pipeline(unet=unet, scheduler=getattr(theirs, scheduler)()).save_pretrained(tmp_path)
     source = assert_reads_as(tmp_path, unet, pipeline=True)
@@ -137,7 +107,7 @@ def test_their_pipeline_is_read(tmp_path, name, scheduler, sde):
 
 
 def test_the_names_of_2022_are_read(tmp_path):
-    unet = published(DDPM_CONFIG)
+    unet = parity.random_unet(**DDPM_CONFIG)
     unet.save_pretrained(tmp_path)
     path = tmp_path / "diffusion_pytorch_model.safetensors"
     old_names = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
@@ -197,7 +167,7 @@ def test_recorded_outputs_are_of_what_we_ask_for(tmp_path):
     """The protocol of `tests/weights/test_hosted_logits.py`, which needs a download, on networks that need none."""
     np.testing.assert_allclose(hosted.torch_noise(64), torch_normal(64), rtol=0, atol=3e-6)
     for name, scheduler in (("ddpm", theirs.DDPMScheduler()), ("ncsnpp", theirs.ScoreSdeVeScheduler())):
-        unet = published(CONFIGS[name] | {"sample_size": 32})
+        unet = parity.random_unet(**CONFIGS[name] | {"sample_size": 32})
         unet.save_pretrained(tmp_path / name)
         scheduler.save_pretrained(tmp_path / name)
         with torch.no_grad():

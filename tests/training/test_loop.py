@@ -1,6 +1,5 @@
 """Training is a pure step and a loop that can be cut anywhere."""
 
-import functools
 import json
 import os
 import shlex
@@ -22,14 +21,12 @@ from sdedit_jax.images import load_image
 from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise
 from sdedit_jax.sdes import VESDE
 from sdedit_jax.training import (
-    HeldOut,
     Schedule,
-    init_state,
+    TrainingError,
+    Watched,
     train,
-    train_step,
     validation_loss,
 )
-from sdedit_jax.training.metrics_log import TrainingError
 from tests.toys import Blur, GaussianNoise
 
 SDE = VESDE(0.02, 10.0)
@@ -46,15 +43,6 @@ class Small(nn.Module):
         h = nn.Conv(8, (3, 3))(x) + nn.Dense(8)(jnp.log(noise_label)[:, None])[:, None, None, :]
         h = nn.Dropout(0.1, deterministic=not train)(nn.silu(h))
         return nn.Conv(3, (3, 3))(h)
-
-
-class Affine(nn.Module):
-    """eps = a x + b: what the noise prediction is for Gaussian data at one noise level."""
-
-    @nn.compact
-    def __call__(self, x, noise_label, *, train=False):
-        a, b = (self.param(name, nn.initializers.zeros, ()) for name in "ab")
-        return a * x + b
 
 
 class NoGradient(nn.Module):
@@ -93,7 +81,24 @@ class Edits:
         return jnp.asarray(-x_guide)
 
 
-def run(workdir, num_steps, *, model=BLUR, every=2, edit=None, batches=batches_from, **schedule):
+def samples(params, key):
+    """Pictures that are cheap to draw."""
+    return jax.random.uniform(key, (3, SIZE, SIZE, 3), minval=-1.0)
+
+
+def run(
+    workdir,
+    num_steps,
+    *,
+    model: nn.Module = BLUR,
+    every=2,
+    edit=None,
+    batches=batches_from,
+    params=None,
+    num_microbatches=1,
+    max_skipped_steps=3,
+    **schedule,
+):
     """Trains in `workdir` and returns the state."""
     intervals = {"log_every": every, "checkpoint_every": every, "sample_every": every} | schedule
     return train(
@@ -101,10 +106,13 @@ def run(workdir, num_steps, *, model=BLUR, every=2, edit=None, batches=batches_f
         loss_fn=DenoisingScoreMatching(model, SDE, LogNormalNoise(0.0, 1.0)),
         tx=optax.adam(1e-2),
         ema_decay=EMA_DECAY,
+        num_microbatches=num_microbatches,
+        max_skipped_steps=max_skipped_steps,
         schedule=Schedule(num_steps=num_steps, **intervals),
         seed=3,
         batches_from=batches,
-        held_out=HeldOut(pictures(4, seed=100), pictures(3, seed=200), edit or Edits()),
+        watched=Watched(pictures(4, seed=100), pictures(3, seed=200), edit or Edits(), samples, batch_size=3),
+        params=params,
     )
 
 
@@ -149,12 +157,23 @@ def test_the_newest_checkpoint_is_the_state_that_is_returned(whole):
         assert_same_bits(checkpointer.restore(jax.eval_shape(lambda: state)), state)
 
 
-def test_a_finished_run_does_nothing_more(tmp_path):
+def test_a_finished_run_does_nothing_more_and_says_so(tmp_path, capsys):
     state = run(tmp_path, 2)
+    assert not capsys.readouterr().out
     metrics = rows(tmp_path)
     edit = Edits()
     assert_same_bits(run(tmp_path, 2, edit=edit), state)
     assert rows(tmp_path) == metrics and not edit.calls
+    assert "all 2 steps are done. For more, raise --config.training.num_steps" in capsys.readouterr().out
+
+
+def test_where_a_run_looks_it_saves_and_the_best_is_kept(tmp_path):
+    run(tmp_path, 40, log_every=40, checkpoint_every=10, sample_every=5)
+    losses = {row["step"]: row["validation_loss"] for row in rows(tmp_path) if "validation_loss" in row}
+    assert list(losses) == [5, 10, 15, 20, 25, 30, 35, 40]
+    with Checkpointer(tmp_path) as checkpointer:
+        assert checkpointer.best_step() == min(losses, key=lambda step: losses[step])
+        assert checkpointer.steps() == sorted({35, 40, checkpointer.best_step()})
 
 
 def test_what_a_killed_run_logged_after_its_checkpoint_is_logged_again(tmp_path):
@@ -248,101 +267,67 @@ def test_the_grid_of_edits_shows_guides_above_edits(tmp_path):
     np.testing.assert_allclose(edited, -guide, atol=2 / 127.5)
 
 
-def nan_from(bad_step):
-    """Batches of which those from `bad_step` on hold a NaN."""
+def nan_in(bad_steps):
+    """Batches of which those for `bad_steps` hold a NaN."""
 
     def batches(step):
         for number, x in enumerate(batches_from(step), start=step + 1):
-            yield x if number < bad_step else np.full_like(x, np.nan)
+            yield np.full_like(x, np.nan) if number in bad_steps else x
 
     return batches
 
 
-@pytest.mark.parametrize(
-    "intervals",
-    [
-        {"log_every": 2, "checkpoint_every": 2, "sample_every": 2},
-        {"log_every": 99, "checkpoint_every": 2, "sample_every": 99},
-        {"log_every": 3, "checkpoint_every": 2, "sample_every": 99},
-        {"log_every": 99, "checkpoint_every": 2, "sample_every": 3},
-    ],
-)
-def test_a_run_that_diverges_stops_and_saves_nothing_of_it(tmp_path, intervals):
-    with pytest.raises(TrainingError, match=r"The loss is nan at step [34], .* lower --config.training.learning_rate"):
-        run(tmp_path, 8, batches=nan_from(3), **intervals)
-    with Checkpointer(tmp_path) as checkpointer:
-        assert checkpointer.latest_step() == 2
-    assert np.isfinite(jax.tree.leaves(restore_ema(tmp_path))).all()
-    assert all(row["step"] <= 2 for row in rows(tmp_path))
+def test_steps_without_a_finite_loss_are_skipped_and_counted(tmp_path):
+    state = run(tmp_path, 7, batches=nan_in({3, 4, 6}), max_skipped_steps=3)
+    assert int(state.step) == 7
+    assert np.isfinite(jax.tree.leaves(state)).all()
+    found = [row for row in rows(tmp_path) if "skipped" in row]
+    assert [(row["step"], row["skipped"], "loss" in row) for row in found] == [
+        (2, 0, True),
+        (4, 2, False),
+        (6, 1, True),
+        (7, 0, True),
+    ]
+
+
+@pytest.mark.parametrize(("log_every", "checkpoint_every"), [(2, 2), (99, 2), (3, 2), (99, 1)])
+def test_a_run_that_diverges_stops_and_saves_nothing_of_it(tmp_path, log_every, checkpoint_every):
+    """Three skipped steps later; the checkpoints made meanwhile hold the parameters of the last good step."""
+    wanted = run(tmp_path / "good", 2)
+    message = r"3 steps in a row were skipped.* step 5 the loss is nan .* lower --config.training.learning_rate"
+    intervals = {"log_every": log_every, "checkpoint_every": checkpoint_every, "sample_every": 99}
+    with pytest.raises(TrainingError, match=message):
+        run(tmp_path, 8, batches=nan_in(range(3, 99)), max_skipped_steps=3, **intervals)
+    assert_same_bits(restore_ema(tmp_path), wanted.ema_params)
+    assert all(row["step"] <= 4 for row in rows(tmp_path))
 
 
 def test_a_gradient_that_is_not_finite_is_noticed_before_the_loss_is(tmp_path):
-    with pytest.raises(TrainingError, match="The grad_norm is nan at step 1"):
-        run(tmp_path, 1, model=NoGradient(), every=1)
+    with pytest.raises(TrainingError, match="at step 1 the loss is [0-9.]+ and the norm of the gradient nan"):
+        run(tmp_path, 1, model=NoGradient(), every=1, max_skipped_steps=1)
     assert not rows(tmp_path)
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
+    with pytest.raises(TrainingError, match="The parameters after step 2 are not finite, and were not saved"):
+        run(tmp_path, 9, params={"gain": jnp.asarray(np.nan)}, max_skipped_steps=9)
+    with Checkpointer(tmp_path) as checkpointer:
+        assert checkpointer.latest_step() is None
 
 
 def test_a_run_that_diverged_goes_on_from_its_last_checkpoint(tmp_path):
     wanted = run(tmp_path / "whole", 4)
     with pytest.raises(TrainingError):
-        run(tmp_path / "mended", 4, batches=nan_from(3))
+        run(tmp_path / "mended", 4, batches=nan_in({3, 4}), max_skipped_steps=1)
     assert_same_bits(run(tmp_path / "mended", 4), wanted)
     assert rows(tmp_path / "mended") == rows(tmp_path / "whole")
 
 
-def test_the_average_follows_the_params_faster_at_the_start(new_key):
-    """ema_n = d ema + (1 - d) params, d = min(decay, (1 + n) / (10 + n)), against NumPy in double precision."""
-    loss_fn, tx = DenoisingScoreMatching(Blur(), SDE), optax.adam(1e-2)
-    key = new_key()
-    step = jax.jit(functools.partial(train_step, loss_fn=loss_fn, tx=tx, ema_decay=0.5))
-    state = init_state(new_key(), loss_fn, tx, SIZE)
-    assert_same_bits(state.ema_params, state.params)
-    ema = float(state.params["gain"])
-    for n in range(16):
-        state, _ = step(state, jax.random.clone(key), pictures(2))
-        decay = min(0.5, (1 + n) / (10 + n))
-        ema = decay * ema + (1 - decay) * float(state.params["gain"])
-        assert int(state.step) == n + 1
-        np.testing.assert_allclose(state.ema_params["gain"], ema, rtol=16 * 2.0**-23)  # a rounding each step
-
-
-def test_every_step_draws_other_noise(new_key):
-    loss_fn, tx = DenoisingScoreMatching(Blur(), SDE), optax.sgd(0.0)
-    step = jax.jit(functools.partial(train_step, loss_fn=loss_fn, tx=tx, ema_decay=0.5))
-    key, state, losses = new_key(), init_state(new_key(), loss_fn, tx, SIZE), []
-    for _ in range(3):
-        state, metrics = step(state, jax.random.clone(key), pictures(2))
-        losses.append(float(metrics["loss"]))
-    assert len(set(losses)) == 3
-
-
-def test_training_reaches_the_least_loss_that_there_is(new_key):
-    """Pixels N(m, s^2) at one noise level: eps = sigma (x - m) / (s^2 + sigma^2), and loss s^2 / (s^2 + sigma^2)."""
-    mean, std, sigma = 0.3, 0.5, 0.7
-    loss_fn = DenoisingScoreMatching(Affine(), SDE, LogNormalNoise(np.log(sigma), 0.0))
-    tx = optax.adam(optax.linear_schedule(0.05, 0.0, 400))
-
-    @jax.jit
-    def trained(key_init, key_data, key_train):
-        def body(state, key):
-            x0 = mean + std * jax.random.normal(key, (64, 4, 4, 1))
-            return train_step(state, key_train, x0, loss_fn=loss_fn, tx=tx, ema_decay=0.99)
-
-        state, _ = jax.lax.scan(body, init_state(key_init, loss_fn, tx, 4), jax.random.split(key_data, 400))
-        return state
-
-    @jax.jit
-    def tested(params, key_data, key_loss):
-        return loss_fn(params, key_loss, mean + std * jax.random.normal(key_data, (4096, 4, 4, 1)))
-
-    state = trained(new_key(), new_key(), new_key())
-    slope = sigma / (std**2 + sigma**2)
-    # The last 100 steps, over which the rate fades, average 1e5 noises of deviation s / sqrt(s^2 + sigma^2) = 0.58.
-    np.testing.assert_allclose(state.params["a"], slope, atol=5 * 0.58 / np.sqrt(1e5) / np.hypot(std, sigma))
-    np.testing.assert_allclose(state.params["b"], -slope * mean, atol=5 * 0.58 / np.sqrt(1e5))
-    least, n = std**2 / (std**2 + sigma**2), 4096 * 16
-    found = tested(state.params, new_key(), new_key())
-    np.testing.assert_allclose(found, least, atol=5 * least * np.sqrt(2 / n))  # five standard errors of a chi square
+def test_parts_of_a_batch_make_the_same_run(tmp_path):
+    """Up to float32 sums in another order, four steps long; `Blur` has no dropout."""
+    whole, in_parts = run(tmp_path / "whole", 4), run(tmp_path / "parts", 4, num_microbatches=2)
+    for found, wanted in zip(jax.tree.leaves(in_parts), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
 
 def test_the_validation_loss_of_the_exact_network_is_known_level_by_level(new_key):
@@ -350,7 +335,7 @@ def test_the_validation_loss_of_the_exact_network_is_known_level_by_level(new_ke
     exact = GaussianNoise(0.3, 0.5)
     loss_fn = DenoisingScoreMatching(exact, SDE)
     x0 = 0.3 + 0.5 * jax.random.normal(new_key(), (256, SIZE, SIZE, 3))
-    validate = jax.jit(lambda x0: validation_loss(loss_fn, {}, x0))
+    validate = jax.jit(lambda x0: validation_loss(loss_fn, {}, x0, batch_size=3))
     found = validate(x0)
     sigma = 0.02 * (10.0 / 0.02) ** ((np.arange(8) + 0.5) / 8)
     least = 0.25 / (0.25 + sigma**2)

@@ -4,13 +4,16 @@ import json
 import time
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from sdedit_jax.training.metrics_log import MetricsLog, TrainingError
+from sdedit_jax.training.errors import TrainingError
+from sdedit_jax.training.metrics_log import MetricsLog
 
 
 def metrics(loss, grad_norm=1.0):
-    return {"loss": jnp.float32(loss), "grad_norm": jnp.float32(grad_norm)}
+    finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
+    return {"loss": jnp.float32(loss), "grad_norm": jnp.float32(grad_norm), "skipped": 1.0 - finite}
 
 
 def rows(path):
@@ -18,7 +21,7 @@ def rows(path):
 
 
 def test_a_row_holds_the_means_since_the_row_before(tmp_path):
-    log = MetricsLog(tmp_path / "run" / "metrics.jsonl", 0)
+    log = MetricsLog(tmp_path / "run" / "metrics.jsonl", 0, max_skipped_steps=1)
     for step, loss in enumerate([1.0, 2.0, 6.0, 5.0], start=1):
         log.add(metrics(loss, 2 * loss), num_images=2)
         if step >= 3:
@@ -31,13 +34,13 @@ def test_a_row_holds_the_means_since_the_row_before(tmp_path):
 def test_what_was_logged_after_the_step_is_cut(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"step": 4, "lo')  # the last by a run that was killed
-    MetricsLog(path, 2).write({"step": 3, "loss": 0.5})
+    MetricsLog(path, 2, max_skipped_steps=1).write({"step": 3, "loss": 0.5})
     assert rows(path) == [{"step": 1}, {"step": 2}, {"step": 3, "loss": 0.5}]
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
 def test_time_with_the_clock_stopped_is_not_counted(tmp_path):
-    log = MetricsLog(tmp_path / "metrics.jsonl", 0)
+    log = MetricsLog(tmp_path / "metrics.jsonl", 0, max_skipped_steps=1)
     with log.clock_stopped():
         time.sleep(0.5)
     log.add(metrics(1.0), num_images=8)
@@ -45,10 +48,27 @@ def test_time_with_the_clock_stopped_is_not_counted(tmp_path):
     assert rows(tmp_path / "metrics.jsonl")[0]["images_per_second"] > 8 / 0.5
 
 
-@pytest.mark.parametrize(("bad", "name"), [((float("nan"), 1.0), "loss"), ((1.0, float("inf")), "grad_norm")])
-def test_what_is_not_finite_is_an_error_and_not_written(tmp_path, bad, name):
-    log = MetricsLog(tmp_path / "metrics.jsonl", 0)
-    log.add(metrics(*bad), num_images=2)
-    with pytest.raises(TrainingError, match=f"The {name} is (nan|inf) at step 7, and that state was not saved"):
-        log.write_means(7)
-    assert not rows(tmp_path / "metrics.jsonl")
+def test_skipped_steps_are_counted_and_left_out_of_the_means(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", 0, max_skipped_steps=3)
+    for loss in (1.0, np.nan, np.inf, 3.0):
+        log.add(metrics(loss), num_images=2)
+    assert log.write_means(4)["loss"] == "2"
+    for _ in range(2):
+        log.add(metrics(np.nan), num_images=2)
+    log.write_means(6)
+    first, second = rows(tmp_path / "metrics.jsonl")
+    assert (first["loss"], first["skipped"]) == (2.0, 2)
+    assert "loss" not in second and second["skipped"] == 2
+
+
+@pytest.mark.parametrize("bad", [(np.nan, 1.0), (1.0, np.inf)])
+def test_too_many_skipped_steps_in_a_row_are_an_error_and_not_written(tmp_path, bad):
+    log = MetricsLog(tmp_path / "metrics.jsonl", 5, max_skipped_steps=2)
+    for values in (bad, (1.0, 1.0), bad):
+        log.add(metrics(*values), num_images=2)
+    log.write_means(8)  # two of three were skipped, but not in a row
+    log.add(metrics(*bad), num_images=2)  # the second in a row, across the row that was written
+    said = f"2 steps in a row were skipped.* at step 9 the loss is {bad[0]} and the norm of the gradient {bad[1]}"
+    with pytest.raises(TrainingError, match=said):
+        log.add(metrics(1.0), num_images=2)
+    assert len(rows(tmp_path / "metrics.jsonl")) == 1

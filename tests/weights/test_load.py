@@ -80,6 +80,14 @@ def test_load_takes_a_training_folder(run_dir):
     assert loaded.config == CONFIG
 
 
+def test_load_takes_a_step_of_a_training_folder(run_dir):
+    loaded = weights.load(run_dir / "checkpoints" / "5")
+    assert_is_the_model(loaded)
+    assert_same(loaded.params, new_params(1))
+    with pytest.raises(WeightsError, match="There is no model file .*checkpoints/4"):
+        weights.load(run_dir / "checkpoints" / "4")
+
+
 def test_what_is_loaded_predicts_noise(run_dir):
     loaded = weights.load(run_dir)
     x = jnp.ones((2, 8, 8, 3))
@@ -243,7 +251,7 @@ def test_a_config_of_another_sde_is_taken_whole(tmp_path):
 @pytest.mark.parametrize("overrides", [{"sdes": {"name": "vp"}}, {"sde": "vp"}, {"training": {}}])
 def test_what_cannot_be_said_is_refused(path, overrides):
     native.save(path, new_params(), CONFIG)
-    with pytest.raises(WeightsError, match=r"takes fields of model, sde, data, as in sde=.* got"):
+    with pytest.raises(WeightsError, match=r"one can say of a model are fields of model, sde, data, as in sde=.* got"):
         weights.load(path, **overrides)
 
 

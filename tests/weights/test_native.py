@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from sdedit_jax.trees import flatten
 from sdedit_jax.weights import WeightsError, native
+from sdedit_jax.weights.files import safetensors_file
 from sdedit_jax.weights.stored import StoredTensor, check_shapes, read_params
 
 CONFIG = {"model": {"name": "ddpm", "channel_mults": (1, 2)}, "data": {"image_size": 64}, "t_min": 1e-5, "none": None}
@@ -41,8 +42,12 @@ def stored(params):
     }
 
 
+def read(path):
+    return native.source(path, *safetensors_file.read(path))
+
+
 def load(path):
-    source = native.read(path)
+    source = read(path)
     return jax.tree.map(np.asarray, read_params(source.tensors)), source.config
 
 
@@ -183,7 +188,7 @@ TOKENS = b'{ } [ ] " , : F32 F16 I8 F64 -1 99999999999999999999 \xff'.split()
 def load_or_weights_error(path):
     """Whether `path` loads; anything but good params or a WeightsError is a failure of the test."""
     try:
-        source = native.read(path)
+        source = read(path)
     except WeightsError as error:
         assert str(path) in str(error)
         return False

@@ -1,10 +1,8 @@
 """The landscapes as a TensorFlow Datasets data set, rendered where it is used; nothing is downloaded."""
 
-import concurrent.futures
 import dataclasses
 import functools
 import io
-import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ from tqdm.auto import tqdm
 
 from sdedit_jax.data.landscapes.render import render_views
 from sdedit_jax.data.landscapes.terrain import STYLES
+from sdedit_jax.data.processes import start_processes
 
 NUM_VIEWS = 4
 NUM_TERRAINS = {"train": 2048, "validation": 128, "test": 256}
@@ -94,9 +93,7 @@ def _render_all(seeds: range, image_size: int, num_workers: int) -> Iterable[tup
     if num_workers == 1:
         yield from map(render, seeds)
         return
-    # Spawned, not forked: a fork of a process in which JAX has started its threads may hang.
-    context = multiprocessing.get_context("spawn")
-    executor = concurrent.futures.ProcessPoolExecutor(min(num_workers, len(seeds)), context)
+    executor = start_processes(min(num_workers, len(seeds)))
     try:
         yield from executor.map(render, seeds)
     finally:

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from sdedit_jax import images
-from sdedit_jax.data.sources.errors import DataError, no_data
+from sdedit_jax.data.sources.errors import CorruptPicture, DataError, gone, no_data
+from sdedit_jax.data.sources.fitting import Fit
 from sdedit_jax.data.sources.splits import split_indices
 from sdedit_jax.pixels import to_uint8
 
@@ -22,44 +23,38 @@ _MOST_NAMES = 10
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolder:
-    """Records {"image": uint8 (image_size, image_size, 3)}, or of the pictures' own sizes if `image_size` is None."""
+    """Records {"image": uint8 (H, W, 3)}, fitted."""
 
     paths: tuple[str, ...] = dataclasses.field(repr=False)  # Grain writes a source out, and these may be millions
-    image_size: int | None
+    fit: Fit
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        path = self.paths[index]
         try:
-            return {"image": to_uint8(square(images.load_image(self.paths[index]), self.image_size))}
+            with open(path, "rb") as file:
+                return {"image": to_uint8(self.fit(images.load_image(file)))}
         except images.ImageError as error:
-            raise DataError(f"A picture of the data set cannot be used. {error} Or remove it.") from error
+            raise CorruptPicture(f"{error} Or remove it.") from error
+        except OSError as error:
+            raise gone(path, error) from error
 
 
-def open_image_folder(folder: Path, split: str, image_size: int | None) -> ImageFolder:
+def open_image_folder(folder: Path, split: str, fit: Fit, *, check: bool = True) -> ImageFolder:
     """The pictures in `folder` and the folders in it that belong to `split`, hidden ones left out.
 
-    Only headers are read. DataError if there is no picture or if some, which it names, are none.
+    Only headers are read. DataError if there is no picture or if some, which it names, are none; unless `check`, that
+    shows when they are read.
     """
     paths = sorted(_picture_paths(folder))
     if not paths:
         raise no_data(folder, "it holds nothing that is known as a data set, nor pictures")
     paths = tuple(paths[index] for index in split_indices(folder, len(paths), split))
-    _check_headers(folder, paths)
-    return ImageFolder(paths, image_size)
-
-
-def square(x: np.ndarray, image_size: int | None) -> np.ndarray:
-    """(image_size, image_size, 3) of (H, W, 3) in [-1, 1]: its centre, scaled with antialiasing (Lanczos).
-
-    A picture of that size already, and any picture if `image_size` is None, is returned as it is.
-    """
-    if image_size is None:
-        return x
-    side = min(x.shape[:2])
-    top, left = ((length - side) // 2 for length in x.shape[:2])
-    return images.fit_to_model(x[top : top + side, left : left + side], image_size, multiple=1)
+    if check:
+        _check_headers(folder, paths)
+    return ImageFolder(paths, fit)
 
 
 def _picture_paths(folder: Path) -> Iterable[str]:

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import io
 import os
-import secrets
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from sdedit_jax import images
-from sdedit_jax.data.sources.errors import DataError, no_data
-from sdedit_jax.data.sources.image_folder import square
+from sdedit_jax import disk, images
+from sdedit_jax.data.sources.errors import CorruptPicture, DataError, no_data
+from sdedit_jax.data.sources.fitting import Fit
 from sdedit_jax.data.sources.splits import split_indices
 from sdedit_jax.pixels import to_uint8
 
@@ -28,11 +27,11 @@ _OPENING = threading.Lock()
 
 @dataclasses.dataclass(frozen=True)
 class LMDBPictures:
-    """Records {"image": uint8 (image_size, image_size, 3)}, or of the pictures' own sizes if `image_size` is None."""
+    """Records {"image": uint8 (H, W, 3)}, fitted."""
 
     folder: Path
     keys: tuple[bytes, ...] = dataclasses.field(repr=False)  # Grain writes a source out, and these may be millions
-    image_size: int | None
+    fit: Fit
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -44,12 +43,12 @@ class LMDBPictures:
         if content is None:
             raise DataError(f"{self.folder} has lost its record {key!r} since it was opened: start again.")
         try:
-            return {"image": to_uint8(square(images.load_image(io.BytesIO(content)), self.image_size))}
+            return {"image": to_uint8(self.fit(images.load_image(io.BytesIO(content))))}
         except images.ImageError as error:
-            raise DataError(f"Record {key!r} of {self.folder} cannot be used. {error}") from error
+            raise CorruptPicture(f"Record {key!r} of {self.folder} cannot be used. {error}") from error
 
 
-def open_lmdb(folder: Path, split: str, image_size: int | None) -> LMDBPictures:
+def open_lmdb(folder: Path, split: str, fit: Fit) -> LMDBPictures:
     """The pictures of the LMDB in `folder` that belong to `split`, in the order of their keys.
 
     Nothing is written into `folder` and no lock is taken, so it may be read-only and read by many. DataError if it
@@ -61,7 +60,7 @@ def open_lmdb(folder: Path, split: str, image_size: int | None) -> LMDBPictures:
         with environment.begin() as transaction:
             keys = list(transaction.cursor().iternext(keys=True, values=False))
         _cache_keys(folder, keys)
-    return LMDBPictures(folder, tuple(keys[i] for i in split_indices(folder, len(keys), split)), image_size)
+    return LMDBPictures(folder, tuple(keys[i] for i in split_indices(folder, len(keys), split)), fit)
 
 
 def _environment(folder: Path) -> Any:
@@ -88,7 +87,7 @@ def _cache_path(folder: Path) -> Path:
     """Where the keys of this very state of the LMDB are kept."""
     state = (folder / "data.mdb").stat()
     name = hashlib.sha256(f"{folder.resolve()} {state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:32]
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "sdedit_jax" / "lmdb" / f"{name}.msgpack"
+    return disk.cache_folder() / "lmdb" / f"{name}.msgpack"
 
 
 def _cached_keys(folder: Path, count: int) -> list[bytes] | None:
@@ -100,9 +99,6 @@ def _cached_keys(folder: Path, count: int) -> list[bytes] | None:
 
 
 def _cache_keys(folder: Path, keys: list[bytes]) -> None:
-    path = _cache_path(folder)
-    partial = path.with_suffix(f".{secrets.token_hex(4)}")
-    with contextlib.suppress(OSError):  # without a cache the keys are listed again, no more
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(msgpack.Packer().pack(keys))
-        os.replace(partial, path)
+    # Without a cache the keys are listed again, no more.
+    with contextlib.suppress(OSError), disk.replacing(_cache_path(folder)) as path:
+        path.write_bytes(msgpack.Packer().pack(keys))

@@ -1,6 +1,7 @@
 """A prepared folder of TensorFlow Datasets, in the format ArrayRecord or TFRecord, read without TensorFlow."""
 
 import dataclasses
+import errno
 import itertools
 import os
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from sdedit_jax.data.sources.errors import no_data
+from sdedit_jax.data.sources.errors import CorruptPicture, DataError, gone, no_data
 from sdedit_jax.data.sources.splits import num_held_out
 from sdedit_jax.data.sources.tfrecords import TFRecords, index_records
 
@@ -27,8 +28,31 @@ class TFRecordExamples:
         return self.features.deserialize_example_np(self.records[index])
 
 
-def open_tfds(folder: str | os.PathLike[str], split: str) -> Any:
-    """The records of `split`, each a dict of its features, as they are stored.
+@dataclasses.dataclass(frozen=True)
+class TFDSRecords:
+    """The records of a folder, each a dict of its features."""
+
+    folder: Path
+    records: Any = dataclasses.field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"record {index} of {len(self)}")
+        try:
+            return self.records[index]
+        except DataError:
+            raise
+        except Exception as error:  # TFDS, protobuf, array_record and Pillow each raise kinds of their own
+            if not self.folder.exists():
+                raise gone(self.folder, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))) from error
+            raise CorruptPicture(f"Record {index} of {self.folder} cannot be read: {error}") from error
+
+
+def open_tfds(folder: Path, split: str) -> TFDSRecords:
+    """The records of `split` as they are stored.
 
     `folder` holds ``dataset_info.json``. `split` is in the language of TFDS: ``train``, ``test``, ``train[:50%]``.
     Where there is no ``validation``, that is ``test``, or the end of ``train`` if there is no ``test`` either.
@@ -42,11 +66,11 @@ def open_tfds(folder: str | os.PathLike[str], split: str) -> Any:
         # A shard that is missing or was cut short shows only when it is read, so one record is read from each.
         for end in itertools.accumulate(shard.take for shard in instructions):
             source[end - 1]
-    except Exception as error:  # TFDS, protobuf and array_record each raise kinds of their own
+    except Exception as error:  # of as many kinds
         raise no_data(folder, f"split {split!r} cannot be read: {error}") from error
     if not len(source):
         raise no_data(folder, f"split {split!r} is empty")
-    return source
+    return TFDSRecords(folder, source)
 
 
 def _records(builder: tfds.core.DatasetBuilder, split: str, instructions: list[Any]) -> Any:

@@ -17,8 +17,8 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
-from sdedit_jax.data.sources.errors import DataError, no_data
-from sdedit_jax.data.sources.image_folder import square
+from sdedit_jax.data.sources.errors import CorruptPicture, DataError, gone, no_data
+from sdedit_jax.data.sources.fitting import Fit
 from sdedit_jax.data.sources.splits import split_indices
 from sdedit_jax.pixels import from_uint8, to_uint8
 
@@ -36,6 +36,11 @@ class TFRecords:
     def __len__(self) -> int:
         return len(self.spans)
 
+    def name(self, index: int) -> str:
+        """Where the record lies, for people."""
+        number, start, _ = self.spans[index].tolist()
+        return f"The record at byte {start} of {self.paths[number]}"
+
     def __getitem__(self, index: int) -> bytes:
         number, start, length = self.spans[index].tolist()
         try:
@@ -43,39 +48,38 @@ class TFRecords:
                 file.seek(start)
                 return file.read(length)
         except OSError as error:
-            raise DataError(f"{self.paths[number]} cannot be read any more ({error.strerror}).") from error
+            raise gone(self.paths[number], error) from error
 
 
 @dataclasses.dataclass(frozen=True)
 class StyleGANPictures:
-    """Records {"image": uint8 (image_size, image_size, 3)}, or of their own size if `image_size` is None."""
+    """Records {"image": uint8 (H, W, 3)}, fitted."""
 
     records: TFRecords
-    image_size: int | None
+    fit: Fit
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        path = self.records.paths[self.records.spans[index, 0]]
-        image = _decode(path, self.records[index])
-        if image.shape[:2] != (self.image_size,) * 2:  # which spares the way through floats
-            image = to_uint8(square(from_uint8(image), self.image_size))
+        image = _decode(self.records.name(index), self.records[index])
+        if image.shape[:2] != (self.fit.image_size,) * 2:  # which spares the way through floats
+            image = to_uint8(self.fit(from_uint8(image)))
         return {"image": image}
 
 
-def open_tfrecords(path: Path, split: str, image_size: int | None) -> StyleGANPictures:
+def open_tfrecords(path: Path, split: str, fit: Fit) -> StyleGANPictures:
     """The pictures of a file, or of a folder of files, in StyleGAN's format that belong to `split`.
 
-    Of several resolutions that next above `image_size` is read, or the largest there is. Raises DataError for files
-    that are cut short or hold something else.
+    Of several resolutions that next above the size of `fit` is read, or the largest there is. DataError for files that
+    are cut short or hold something else.
     """
     paths = tfrecord_paths(path)
     sizes = [_picture_size(path) for path in paths]
-    wanted = min((size for size in sizes if size >= (image_size or max(sizes))), default=max(sizes))
+    wanted = min((size for size in sizes if size >= (fit.image_size or max(sizes))), default=max(sizes))
     records = index_records([(path, slice(None)) for path, size in zip(paths, sizes, strict=True) if size == wanted])
     indices = split_indices(path, len(records), split)
-    return StyleGANPictures(TFRecords(records.paths, records.spans[indices]), image_size)
+    return StyleGANPictures(TFRecords(records.paths, records.spans[indices]), fit)
 
 
 def tfrecord_paths(path: Path) -> list[Path]:
@@ -111,22 +115,23 @@ def _picture_size(path: Path) -> int:
     span = next(_spans(path), None)
     if span is None:
         raise no_data(path, "the file holds no records")
-    return min(_decode(path, TFRecords((path,), np.array([(0, *span)]))[0]).shape[:2])
+    records = TFRecords((path,), np.array([(0, *span)]))
+    return min(_decode(records.name(0), records[0]).shape[:2])
 
 
-def _decode(path: Path, record: bytes) -> np.ndarray:
-    """(H, W, 3) uint8."""
+def _decode(name: str, record: bytes) -> np.ndarray:
+    """(H, W, 3) uint8; CorruptPicture, with the record's name, if it is none."""
     try:
         example = tf_example_pb2.Example()  # pyright: ignore[reportAttributeAccessIssue] (made while importing)
         example.ParseFromString(record)
     except DecodeError as error:
-        raise DataError(f"{path} is damaged, or no file of TensorFlow examples: fetch it again.") from error
+        raise CorruptPicture(f"{name} is damaged, or no TensorFlow example: fetch the file again.") from error
     features = example.features.feature
     shape = tuple(features["shape"].int64_list.value) if "shape" in features else ()
     data = b"".join(features["data"].bytes_list.value) if "data" in features else b""
     if len(shape) != 3 or shape[0] != 3 or min(shape) < 1 or len(data) != np.prod(shape):
-        raise DataError(
-            f"Records of {path} need the features shape = (3, H, W) and data = its bytes, got shape = {shape} and "
+        raise CorruptPicture(
+            f"{name} needs the features shape = (3, H, W) and data = its bytes, got shape = {shape} and "
             f"{len(data)} bytes among the features {sorted(features)}."
         )
     return np.frombuffer(data, np.uint8).reshape(shape).transpose(1, 2, 0)

@@ -1,5 +1,5 @@
 """Models of the diffusers library, read and written."""
 
-from sdedit_jax.weights.diffusers.folder import WEIGHTS, read, recognises, write
+from sdedit_jax.weights.diffusers.folder import STEM, WEIGHTS, read, recognises, write
 
-__all__ = ["WEIGHTS", "read", "recognises", "write"]
+__all__ = ["STEM", "WEIGHTS", "read", "recognises", "write"]

@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +17,7 @@ import jax
 import numpy as np
 from safetensors.numpy import save_file
 
-from sdedit_jax import build, trees
+from sdedit_jax import build, disk, trees
 from sdedit_jax.models import DDPM, NCSNpp
 from sdedit_jax.sdes import SDE
 from sdedit_jax.weights.diffusers.names import current_names, diffusers_name, to_diffusers
@@ -29,16 +28,18 @@ from sdedit_jax.weights.published import names, schedules
 from sdedit_jax.weights.published.architectures import Section
 from sdedit_jax.weights.stored import (
     PRECONDITIONING,
-    SECTIONS,
+    Overrides,
     Source,
     StoredTensor,
     WeightsError,
+    by_section,
     check_shapes,
-    require_finite,
+    finite,
 )
 
-CONFIG, WEIGHTS, SCHEDULER = "config.json", "diffusion_pytorch_model", "scheduler_config.json"
-PIPELINE = "model_index.json"
+CONFIG, SCHEDULER, PIPELINE = "config.json", "scheduler_config.json", "model_index.json"
+STEM = "diffusion_pytorch_model"  # which all files of weights begin with
+WEIGHTS = (f"{STEM}.safetensors", f"{STEM}.bin")  # the first that there is
 MAX_JSON = 1_000_000  # bytes of a config
 MAX_SIZE = 65_536  # pixels, height and width
 PIPELINES = {"DDPMScheduler": "DDPMPipeline", "ScoreSdeVeScheduler": "ScoreSdeVePipeline"}
@@ -54,18 +55,13 @@ def recognises(folder: Path) -> bool:
         return False
 
 
-def read(folder: str | os.PathLike[str], overrides: Mapping[str, Mapping[str, Any]]) -> Source:
+def read(folder: Path, overrides: Overrides) -> Source:
     """The model in the diffusers folder `folder`; no tensor is read yet.
 
-    `overrides` are fields of the config's sections model, sde and data, for what the files do not tell or tell wrong;
-    {} for none.
     Raises WeightsError for a folder that is none of diffusers, is damaged, or holds a network that does not exist here.
     """
-    if wrong := sorted(set(overrides) - set(SECTIONS)):
-        raise WeightsError(f"Of a diffusers model one can say {', '.join(SECTIONS)}, not {', '.join(wrong)}.")
-    folder = Path(folder)
     try:
-        return _source(folder, {section: overrides.get(section, {}) for section in SECTIONS})
+        return _source(folder, by_section(overrides))
     except ValueError as error:
         raise WeightsError(f"{folder} cannot be used: {error}") from error
 
@@ -84,7 +80,7 @@ def write(
     folder = Path(folder)
     if folder.exists():
         raise WeightsError(f"{folder} is there already; name a new folder.")
-    leaves, shapes = trees.flatten(params), _shapes(model)
+    leaves, shapes = trees.flatten(params), trees.flatten(build.param_shapes(model, image_size))
     unet = unet_config(model, shapes) | {"sample_size": image_size}
     scheduler = scheduler_config(sde, is_fourier(model))
     index = {"_class_name": PIPELINES[scheduler["_class_name"]]} | {
@@ -93,15 +89,11 @@ def write(
     if different := trees.differences(leaves, shapes):
         raise WeightsError(f"The params are not those of the model:{trees.listing(different)}")
     tensors = _exported(cast(DDPM | NCSNpp, model), leaves)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
+    with disk.replacing(folder) as temporary:
+        temporary.mkdir()
         for name, config in ((CONFIG, unet), (SCHEDULER, scheduler), (PIPELINE, index)):
             (temporary / name).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        save_file(tensors, temporary / f"{WEIGHTS}.safetensors", metadata={"format": "pt"})
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        save_file(tensors, temporary / WEIGHTS[0], metadata={"format": "pt"})
 
 
 def _source(folder: Path, given: Mapping[str, Mapping[str, Any]]) -> Source:
@@ -112,12 +104,12 @@ def _source(folder: Path, given: Mapping[str, Mapping[str, Any]]) -> Source:
     unet = {**UNET_DEFAULTS, **stated}
     fields = {**model_section(unet), **given["model"]}
     model: Any = build.build_model({"model": fields, "preconditioning": PRECONDITIONING})
-    shapes = _shapes(model)
-    require_equal(unet, model, shapes)
     data = {"image_size": _image_size(unet["sample_size"]), **given["data"]}
-    if data["image_size"] is None:
-        size = unet["sample_size"]
+    if not isinstance(data["image_size"], int):
+        size = data["image_size"] or unet["sample_size"]
         raise WeightsError(f"sample_size {size!r} is no size of pictures here; say it: data={{'image_size': 256}}.")
+    shapes = trees.flatten(build.param_shapes(model, data["image_size"]))
+    require_equal(unet, model, shapes)
     sde, notes = _sde(folder, model, data["image_size"], given["sde"])
     config = {"model": fields, "preconditioning": PRECONDITIONING, "sde": dict(sde.fields), "data": data}
     build.build_sde(config)  # says now what is out of its range
@@ -179,19 +171,20 @@ def _tensors(folder: Path, shapes: Mapping[str, jax.ShapeDtypeStruct], num_level
 
 def _weights(folder: Path) -> Mapping[str, StoredTensor]:
     """The tensors in the file of weights by name, in its layout."""
-    if (path := folder / f"{WEIGHTS}.safetensors").is_file():
-        return safetensors_file.read(path)[0]
-    if (path := folder / f"{WEIGHTS}.bin").is_file():
-        found = torch_file.read(path)
+    safetensors, pickled = (folder / name for name in WEIGHTS)
+    if safetensors.is_file():
+        return safetensors_file.read(safetensors)[0]
+    if pickled.is_file():
+        found = torch_file.read(pickled)
         if not isinstance(found, dict) or not all(isinstance(tensor, StoredTensor) for tensor in found.values()):
-            raise WeightsError(f"{path.name} holds other things than named tensors.")
+            raise WeightsError(f"{pickled.name} holds other things than named tensors.")
         return found
-    others = sorted(path.name for path in folder.glob(f"{WEIGHTS}*"))
+    others = sorted(path.name for path in folder.glob(f"{STEM}*"))
     if any(name.endswith(".index.json") for name in others):
         raise WeightsError(
             "its weights are spread over several files; join them: save_pretrained(max_shard_size='9GB')."
         )
-    raise WeightsError(f"it has no {WEIGHTS}.safetensors or .bin, only {', '.join(others) or 'its configs'}.")
+    raise WeightsError(f"it has no {' or '.join(WEIGHTS)}, only {', '.join(others) or 'its configs'}.")
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -216,16 +209,9 @@ def _exported(model: DDPM | NCSNpp, leaves: Mapping[str, Any]) -> dict[str, np.n
     negated = is_fourier(model) != (model.output == "scaled_score")
     tensors = {}
     for path, leaf in leaves.items():
-        values = np.asarray(leaf, np.float32)
-        require_finite(path, values)
+        values = finite(path, np.asarray(leaf, np.float32), "float32")
         if negated and re.match(r"(head|up_\d+_pyramid)/conv/", path):
             values = -values
         name = diffusers_name(path, model.num_levels)
         tensors[name] = np.ascontiguousarray(to_diffusers(name, values))
     return tensors
-
-
-@functools.lru_cache(maxsize=16)  # to trace a large network takes a second
-def _shapes(model: Any) -> dict[str, jax.ShapeDtypeStruct]:
-    """What each parameter of the network is, by path."""
-    return trees.flatten(build.param_shapes(model, model.downsampling_factor))

@@ -1,10 +1,10 @@
 """Published weights by name or address: fetched once, looked for on this machine first."""
 
 import hashlib
-import os
 import urllib.parse
 from pathlib import Path
 
+from sdedit_jax import disk
 from sdedit_jax.weights.hub import huggingface, known
 from sdedit_jax.weights.hub.download import download
 from sdedit_jax.weights.hub.verifying import verify
@@ -42,7 +42,7 @@ def place(name: str) -> Path:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "sdedit_jax" / "weights"
+    return disk.cache_folder() / "weights"
 
 
 def _fetch_known(name: str) -> Path:
@@ -82,7 +82,7 @@ def _fetch_url(url: str, path: Path, checksum: str = "") -> Path:
     if path.is_file():
         verify(path, {path.name: checksum})
         return path
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if huggingface.is_offline():
         raise WeightsError(f"{url} cannot be fetched: HF_HUB_OFFLINE is set.")
     download(url, path, checksum)
     return path

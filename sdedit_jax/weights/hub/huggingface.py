@@ -1,16 +1,17 @@
 """Files of Hugging Face repositories, in Hugging Face's own cache. Needs `huggingface_hub`, the extra [hub]."""
 
 import contextlib
+import os
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sdedit_jax.weights.diffusers import WEIGHTS
 from sdedit_jax.weights.stored import WeightsError
 
 ADDRESS = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:/(?P<file>[^@]+))?(?:@(?P<revision>[^@]+))?")
-WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")  # the first that there is
 TIMEOUT = 5.0  # seconds for the first answer
 # What requests, httpx and Python call it, by name: which of the libraries there is depends on the hub's version.
 UNREACHABLE = ("ConnectionError", "Timeout", "TimeoutError", "TransportError")
@@ -65,6 +66,11 @@ def fetch(address: str) -> Path:
     return path
 
 
+def is_offline() -> bool:
+    """Whether the variable HF_HUB_OFFLINE asks for what is on this machine alone, in the words that the hub takes."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
 def _diffusers_folder(find: Find) -> Path | None:
     """The folder of a whole model, whose network lies in it or in its folder unet; None if there is none."""
     for prefix in ("", "unet/"):
@@ -81,7 +87,7 @@ def _diffusers_folder(find: Find) -> Path | None:
 
 def _reach(hub: Any) -> None:
     """An error at once if there is no network: the hub itself tries six times, half a minute, to tell."""
-    if not hub.constants.HF_HUB_OFFLINE:
+    if not is_offline():
         hub.utils.get_session().head(hub.constants.ENDPOINT, timeout=TIMEOUT)
 
 
@@ -103,7 +109,7 @@ def _reason(hub: Any, error: Exception) -> str:
         (errors.GatedRepoError, "its owner wants the terms on its page accepted, and then `hf auth login`"),
         (errors.RepositoryNotFoundError, "there is no such repository, or it is private and wants `hf auth login`"),
         (errors.RevisionNotFoundError, "the repository has no such revision"),
-        (errors.LocalEntryNotFoundError, "HF_HUB_OFFLINE is set" if hub.constants.HF_HUB_OFFLINE else unreachable),
+        (errors.LocalEntryNotFoundError, "HF_HUB_OFFLINE is set" if is_offline() else unreachable),
     )
     for kind, reason in reasons:
         if isinstance(error, kind):

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from sdedit_jax.weights.hub.huggingface import WEIGHTS
+from sdedit_jax.weights.diffusers import WEIGHTS
 from sdedit_jax.weights.stored import WeightsError
 
 

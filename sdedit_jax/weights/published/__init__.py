@@ -1,5 +1,5 @@
 """Checkpoints of the reference implementations, in the terms of this program."""
 
-from sdedit_jax.weights.published.checkpoints import read
+from sdedit_jax.weights.published.checkpoints import read, source
 
-__all__ = ["read"]
+__all__ = ["read", "source"]

@@ -10,7 +10,6 @@ Averaged weights are taken wherever there are some. Names and shapes must fit ex
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,11 +19,11 @@ import numpy as np
 
 from sdedit_jax import build, trees
 from sdedit_jax.models import DDPM, NCSNpp
-from sdedit_jax.weights.files import flax_file, safetensors_file, torch_file
+from sdedit_jax.weights.files import flax_file, torch_file
 from sdedit_jax.weights.published import architectures, names, schedules
 from sdedit_jax.weights.published.architectures import SUPPORTED, Section
 from sdedit_jax.weights.published.names import Layout
-from sdedit_jax.weights.stored import PRECONDITIONING, SECTIONS, Source, StoredTensor, WeightsError
+from sdedit_jax.weights.stored import PRECONDITIONING, Overrides, Source, StoredTensor, WeightsError, by_section
 
 ATTENTION_SIZE = 16  # pixels: where every published network has its attention
 HEAD = 1024  # bytes that tell what a file is
@@ -48,41 +47,30 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
 
 
-def read(path: str | os.PathLike[str], overrides: Mapping[str, Mapping[str, Any]]) -> Source:
-    """The model in the published checkpoint at `path`, its tensors still in the file.
+def read(path: Path, overrides: Overrides) -> Source:
+    """The model in the torch file or the Flax checkpoint at `path`, its tensors still in the file.
 
-    `overrides` are fields of the config sections model, sde and data, for what a file does not tell ({} for none);
-    they are in force before names and shapes are compared.
+    `overrides` are in force before names and shapes are compared.
     Raises WeightsError for a file that is damaged, of no known project, or at odds with its own network.
     """
-    path = Path(path)
-    if wrong := sorted(set(overrides) - set(SECTIONS)):
-        raise WeightsError(f"Of a published model one can say {', '.join(SECTIONS)}, not {', '.join(wrong)}.")
-    read_file, find_model = _format(path)
-    found = read_file(path)
-    try:
-        return _source(find_model(found), overrides)
-    except ValueError as error:
-        raise WeightsError(f"{path} cannot be used: {error}") from error
-
-
-def _format(path: Path) -> tuple[Callable[[Path], Any], Callable[[Any], Checkpoint]]:
-    """What reads the file at `path`, and what finds the model in that."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error}.") from error
     if flax_file.is_flax_file(head):
-        return flax_file.read, _of_flax
+        return _source(path, _of_flax, flax_file.read(path), overrides)
     if torch_file.is_torch_file(head):
-        return torch_file.read, _of_torch
-    if safetensors_file.recognises(path):
-        return lambda path: safetensors_file.read(path)[0], _of_torch
+        return source(path, torch_file.read(path), overrides)
     raise WeightsError(
         f"{path} is neither a .safetensors nor a torch file nor a Flax checkpoint, or it is damaged. "
         f"What can be read is {SUPPORTED}."
     )
+
+
+def source(path: Path, content: Any, overrides: Overrides) -> Source:
+    """As `read`, for a file of which the `content` is read already: what PyTorch saved, or tensors by name."""
+    return _source(path, _of_torch, content, overrides)
 
 
 def _of_flax(found: Mapping[str, Any]) -> Checkpoint:
@@ -140,8 +128,16 @@ def _unknown(names: Collection[str]) -> WeightsError:
     return WeightsError(f"it holds no network that is known:{held}\nWhat can be read is {SUPPORTED}.")
 
 
-def _source(checkpoint: Checkpoint, overrides: Mapping[str, Mapping[str, Any]]) -> Source:
-    given = {section: overrides.get(section, {}) for section in SECTIONS}
+def _source(path: Path, find_model: Callable[[Any], Checkpoint], content: Any, overrides: Overrides) -> Source:
+    """The model that `find_model` finds in the `content` of the file at `path`."""
+    try:
+        return _described(find_model(content), overrides)
+    except ValueError as error:
+        raise WeightsError(f"{path} cannot be used: {error}") from error
+
+
+def _described(checkpoint: Checkpoint, overrides: Overrides) -> Source:
+    given = by_section(overrides)
     shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     model = architectures.infer(shapes, checkpoint.layout, given["model"])
     net = _network(model.fields)

@@ -205,8 +205,10 @@ def test_what_somebody_knows_better(written):
     assert build.build_sde(source.config) == VPSDE()
     assert source.config["data"] == {"image_size": 16}
     assert build.build_model(source.config) == FAMILIES["ddpm"][0].clone(dropout=0.1)
-    with pytest.raises(WeightsError, match="one can say model, sde, data, not solver"):
+    with pytest.raises(WeightsError, match="fields of model, sde, data, as in .* got solver={}"):
         diffusers.read(written["ddpm"], {"solver": {}})
+    with pytest.raises(WeightsError, match=r"\[16\] is no size of pictures here; say it: data="):
+        diffusers.read(written["ddpm"], {"data": {"image_size": [16]}})
     with pytest.raises(WeightsError, match="layers_per_block is 1, and supported is 2"):
         diffusers.read(written["ddpm"], {"model": {"num_res_blocks": 2}})
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from sdedit_jax.weights import WeightsError
+from sdedit_jax.weights import WeightsError, diffusers
 from sdedit_jax.weights.hub import huggingface
 from tests.weights.hub.server import Reply, serving
 
@@ -65,7 +65,7 @@ def replies():
         ("flat", "model_index.json"),
         ("unet", "config.json"),
         ("unet", "unet/diffusion_pytorch_model.safetensors"),
-        *(("empty", name) for name in ("model_index.json", "scheduler_config.json", *huggingface.WEIGHTS)),
+        *(("empty", name) for name in ("model_index.json", "scheduler_config.json", *diffusers.WEIGHTS)),
         ("empty", "unet/config.json"),
     ]
     for repository, name in missing:

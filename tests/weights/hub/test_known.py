@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdedit_jax import build
-from sdedit_jax.weights import hub
+from sdedit_jax.weights import diffusers, hub
 from sdedit_jax.weights.hub import huggingface, known
 from sdedit_jax.weights.hub.known import MODELS, OTHERS
 
@@ -22,7 +22,7 @@ def test_an_origin_can_be_used(name, origin):
     if origin.address.startswith("hf://"):
         match = huggingface.ADDRESS.fullmatch(origin.address)
         assert match and match["revision"] is None
-        assert origin.files == (match["file"],) or origin.files[-1] in huggingface.WEIGHTS
+        assert origin.files == (match["file"],) or origin.files[-1] in diffusers.WEIGHTS
     else:
         assert urllib.parse.urlsplit(origin.address).scheme == "https" and len(origin.files) == 1
     assert origin.by_hand == ("drive.google.com" in origin.address)

@@ -1,0 +1,108 @@
+"""A training folder belongs to one process at a time, and says what is wrong with it or its disk."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from sdedit_jax.checkpoints import CheckpointError, explained, located, locked, read_config, write_config
+from tests.processes import ROOT
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from sdedit_jax.checkpoints.workdir import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that has the folder."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "locked\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_process_is_refused_and_told_of_the_first_until_that_dies(holder, tmp_path):
+    with pytest.raises(CheckpointError, match=rf"Process {holder.pid} on .*, since 20.*, trains in .*--workdir"):
+        with locked(tmp_path):
+            pass
+    write_config(tmp_path, {"seed": 1})  # reading and writing files is not what is locked
+    assert read_config(tmp_path) == {"seed": 1}
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / ".lock").read_text()  # stale, and harmless
+    with locked(tmp_path):
+        assert f'"pid": {os.getpid()}' in (tmp_path / ".lock").read_text()
+
+
+def test_a_folder_is_free_again_after_the_block(tmp_path):
+    for _ in range(2):
+        with warnings.catch_warnings(), locked(tmp_path / "new" / "run"):
+            warnings.simplefilter("error")
+            assert (tmp_path / "new" / "run").is_dir()
+    assert not (tmp_path / "new" / "run" / ".lock").read_text()
+
+
+def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch):
+    import fcntl
+
+    def lockf(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with pytest.warns(UserWarning, match="cannot be locked .*No locks available.*: start no second run in it"):
+        with locked(tmp_path):
+            pass
+
+
+def test_a_full_disk_is_told_of_with_the_way_on(tmp_path):
+    with pytest.raises(CheckpointError, match=rf"The disk of {tmp_path} is full \(.* MB free\). Make room and start"):
+        with explained(tmp_path), open("/dev/full", "w") as full:
+            full.write("x")
+
+
+def test_a_removed_folder_is_told_of(tmp_path):
+    shutil.rmtree(tmp_path)
+    with pytest.raises(CheckpointError, match="the folder of this run, was removed while it ran"):
+        with explained(tmp_path):
+            (tmp_path / "metrics.jsonl").open("a")
+
+
+def test_other_errors_stay_as_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError), explained(tmp_path):
+        (tmp_path / "nothing").read_text()
+
+
+def test_the_folder_of_a_step_is_located(tmp_path):
+    assert located(tmp_path / "checkpoints" / "1200") == (tmp_path, 1200)
+    assert located(tmp_path / "checkpoints") == (tmp_path / "checkpoints", None)
+    assert located(tmp_path / "1200") == (tmp_path / "1200", None)
+
+
+def test_a_config_survives_with_tuples_for_sequences(tmp_path):
+    config = {"seed": 1, "model": {"channel_mults": (1, 2), "name": "ddpm"}, "sigma": None, "t_min": 1e-5}
+    write_config(tmp_path, config)
+    assert read_config(tmp_path) == config
+    write_config(tmp_path, {"levels": [[1, 2], [3]]})
+    assert read_config(tmp_path) == {"levels": ((1, 2), (3,))}
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_an_unreadable_config_is_a_checkpoint_error(tmp_path):
+    with pytest.raises(CheckpointError, match="No readable config"):
+        read_config(tmp_path)
+    Path(tmp_path / "config.json").write_text('{"seed": ')
+    with pytest.raises(CheckpointError, match="No readable config"):
+        read_config(tmp_path)

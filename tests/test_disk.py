@@ -1,0 +1,64 @@
+"""Files appear whole or not at all, whoever else writes them; the cache folder is where the user wants it."""
+
+from pathlib import Path
+
+import pytest
+
+from sdedit_jax import disk
+
+
+def test_the_cache_is_in_the_home_unless_it_is_moved(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert disk.cache_folder() == tmp_path / "sdedit_jax"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # which the specification takes for not set
+    assert disk.cache_folder() == Path.home() / ".cache" / "sdedit_jax"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert disk.cache_folder() == Path.home() / ".cache" / "sdedit_jax"
+
+
+def test_a_file_is_the_old_one_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "new" / "folders" / "x.txt"
+    for text in ("first", "second"):
+        with disk.replacing(path) as temporary:
+            temporary.write_text(text)
+            assert path.read_text() == "first" if text == "second" else not path.exists()
+        assert path.read_text() == text
+        assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("written", ["nothing", "file", "folder"])
+def test_what_fails_leaves_nothing_and_changes_nothing(tmp_path, written, error):
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+    with pytest.raises(error), disk.replacing(path) as temporary:
+        if written == "file":
+            temporary.write_text("half")
+        elif written == "folder":
+            temporary.mkdir()
+            (temporary / "half.txt").write_text("half")
+        raise error
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_appears_whole(tmp_path):
+    path = tmp_path / "model"
+    with disk.replacing(path) as temporary:
+        temporary.mkdir()
+        (temporary / "a.txt").write_text("a")
+        assert not path.exists()
+    assert (path / "a.txt").read_text() == "a" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OSError), disk.replacing(path) as temporary:  # one that holds something stays
+        temporary.mkdir()
+    assert (path / "a.txt").read_text() == "a" and list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / "x.txt"
+    with disk.replacing(path) as first:
+        first.write_text("first")
+        with disk.replacing(path) as second:
+            second.write_text("second")
+            assert first != second and first.name.startswith(".")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
