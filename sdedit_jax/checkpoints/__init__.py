@@ -8,7 +8,15 @@ the one before. The state holds no random keys; training derives them from its s
 """
 
 from sdedit_jax.checkpoints.steps import Checkpointer, restore_ema
-from sdedit_jax.checkpoints.workdir import CheckpointError, explained, located, locked, read_config, write_config
+from sdedit_jax.checkpoints.workdir import (
+    CheckpointError,
+    explained,
+    located,
+    locked,
+    pinned,
+    read_config,
+    write_config,
+)
 
 __all__ = [
     "CheckpointError",
@@ -16,6 +24,7 @@ __all__ = [
     "explained",
     "located",
     "locked",
+    "pinned",
     "read_config",
     "restore_ema",
     "write_config",

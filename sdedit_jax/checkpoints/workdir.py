@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -57,8 +57,26 @@ def explained(workdir: Path) -> Iterator[None]:
                 "same command again: it goes on from the last checkpoint."
             ) from error
         if not workdir.is_dir():
-            raise CheckpointError(f"{workdir}, the folder of this run, was removed while it ran.") from error
+            raise _removed(workdir) from error
         raise
+
+
+@contextlib.contextmanager
+def pinned(workdir: Path) -> Iterator[Callable[[], None]]:
+    """Yields a function that raises CheckpointError once `workdir` is no longer the folder that it was.
+
+    Whatever writes into a folder makes it where it is missing, so a run would go on in a new one, without its past.
+    """
+    descriptor = os.open(workdir, os.O_RDONLY)  # while it is open no other folder gets its number
+
+    def require_same() -> None:
+        if not (workdir.is_dir() and os.path.samestat(os.fstat(descriptor), workdir.stat())):
+            raise _removed(workdir)
+
+    try:
+        yield require_same
+    finally:
+        os.close(descriptor)
 
 
 def write_config(workdir: str | os.PathLike[str], config: dict[str, Any]) -> None:
@@ -100,6 +118,10 @@ def require_space(folder: Path, num_bytes: int) -> None:
     """The system's own OSError before `num_bytes` are written where they have no room, quotas aside."""
     if free_bytes(folder) < num_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _removed(workdir: Path) -> CheckpointError:
+    return CheckpointError(f"{workdir}, the folder of this run, was removed while it ran.")
 
 
 def _lock(file: TextIO) -> None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from sdedit_jax import distributed, interrupts
 from sdedit_jax.build import init_params
-from sdedit_jax.checkpoints import Checkpointer
+from sdedit_jax.checkpoints import Checkpointer, pinned
 from sdedit_jax.losses import DenoisingScoreMatching
 from sdedit_jax.training.curves import save_curves
 from sdedit_jax.training.errors import TrainingError
@@ -102,10 +102,12 @@ def train(
         how = {"loss_fn": loss_fn, "tx": tx, "ema_decay": ema_decay, "num_microbatches": num_microbatches}
         return train_step(state, key_train, x0, **how)
 
+    workdir.mkdir(parents=True, exist_ok=True)
     with (
         interrupts.noted() as interrupted,
         Checkpointer(workdir) as checkpointer,
         distributed.written_once(workdir) as folder,
+        pinned(folder) as require_same_folder,
     ):
         asked_to_stop = Vote(placement)
         state = _first_state(checkpointer, placement, shapes, initial, key_init, params)
@@ -121,6 +123,7 @@ def train(
             state, metrics = step_fn(state, x0)
             log.add(metrics, x0.shape[0])
             stopping = asked_to_stop(interrupted())
+            require_same_folder()
             if stopping or schedule.due(step, schedule.log_every):
                 bar.set_postfix(log.write_means(step))
             seen = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sdedit_jax.checkpoints import CheckpointError, explained, located, locked, read_config, write_config
+from sdedit_jax.checkpoints import CheckpointError, explained, located, locked, pinned, read_config, write_config
 from tests.processes import ROOT
 
 HOLD = """
@@ -71,6 +71,20 @@ def test_a_full_disk_is_told_of_with_the_way_on(tmp_path):
     with pytest.raises(CheckpointError, match=rf"The disk of {tmp_path} is full \(.* MB free\). Make room and start"):
         with explained(tmp_path), open("/dev/full", "w") as full:
             full.write("x")
+
+
+def test_a_new_folder_of_the_same_name_is_another(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pinned(folder) as require_same:
+        (folder / "metrics.jsonl").touch()
+        require_same()
+        folder.rename(tmp_path / "moved")
+        with pytest.raises(CheckpointError, match="run, the folder of this run, was removed while it ran"):
+            require_same()
+        folder.mkdir()
+        with pytest.raises(CheckpointError, match="was removed while it ran"):
+            require_same()
 
 
 def test_a_removed_folder_is_told_of(tmp_path):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from sdedit_jax.checkpoints import Checkpointer
 from tests.processes import ROOT
 from tests.training.killing import EVERY, SAMPLE_EVERY, last_logged, newest_saved, train
 from tests.training.test_loop import assert_same_bits, rows
@@ -101,7 +102,8 @@ def test_a_folder_that_is_removed_ends_the_run_with_a_sentence(tmp_path, cached)
         _, error = process.communicate(timeout=120)
     assert process.returncode == 1
     assert error.splitlines()[-1].startswith("error: ") and str(tmp_path / "run") in error.splitlines()[-1]
-    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    with Checkpointer(tmp_path / "elsewhere") as checkpointer:
+        assert checkpointer.restore_part("step") >= EVERY
 
 
 def on_small_disk(script, folder, options="size=1m"):
