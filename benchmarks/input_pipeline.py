@@ -1,22 +1,21 @@
 """Pictures a second that training can read, from each kind of data set at 32, 64 and 256 pixels.
 
-python benchmarks/input_pipeline.py [SECONDS]
+python -m benchmarks.input_pipeline [SECONDS]
 
 Writes its own data into a temporary folder: photographs of 1600 x 1200, the same in an LMDB as LSUN stores them (JPEG,
 256 pixels high), as tfrecords of StyleGAN and as prepared by `--mode prepare`; then reads shuffled, flipped batches of
 8 for some seconds (5) each.
 
-Last result (two AVX2 cores, Pillow 13.0, three seconds each, while others used the machine: a load average of 16 to
-20, so a quiet one reads several times as much):
+Last result (two idle AVX2 cores, Pillow, three seconds each; noisy by tens of per cent):
 
 pictures/s    photographs   LMDB   tfrecords   prepared
-  32 pixels             1     69         277        300
-  64 pixels             6     70         233        289
- 256 pixels             3     61         233         82
+  32 pixels            19    191       1,096        669
+  64 pixels            22    147         903        700
+ 256 pixels            13    297         928        378
 
-Training takes 10 pictures a second of the landscapes (64 pixels) on these cores when they are idle, and a few of
-CIFAR-10 (32 pixels). Even under that load an LMDB gives 7 times as much, tfrecords 23 and prepared pictures 29 times,
-where 5 was the goal; original photographs miss it and have to be prepared.
+Training takes 10 pictures a second of the landscapes (64 pixels) on these cores and 1.2 of CIFAR-10 with NCSN++ (32
+pixels; `train_step.py`). An LMDB gives 15 times as much, tfrecords and prepared pictures 70 to 90 times, where 5 was
+the goal; original photographs give twice as much and are better prepared once.
 """
 
 import contextlib

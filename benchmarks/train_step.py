@@ -5,6 +5,13 @@
 The network is that of configs/cifar10.py:ncsnpp with the pyramids that the diffusers library knows ("input_skip" and
 "output_skip"), without dropout; a step is the loss of 8 pictures, its gradient, clipping, Adam and the average of the
 parameters. The two alternate, so that other load on the machine falls on both.
+
+Last result (two idle AVX2 cores, jax 0.10.2, torch 2.13.0 CPU; 61.9 million parameters; losses equal to 2.4e-7):
+
+    here: 6.69 s, 12.32 s of CPU time a step (median of 7)
+ PyTorch: 6.28 s, 12.28 s of CPU time a step (median of 7)
+    wall: 1.08 times PyTorch's (0.96 to 1.31)
+     CPU: 1.04 times PyTorch's (0.94 to 1.06)
 """
 
 import copy

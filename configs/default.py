@@ -40,7 +40,7 @@ def get_config() -> ConfigDict:
     config.training = training = ConfigDict()
     training.num_steps = 100_000  # optimizer steps
     training.batch_size = 32  # pictures a step, over all devices
-    training.num_microbatches = 1  # parts of a batch, one after the other: less memory for the same step
+    training.device_batch_size = placeholder(int)  # most pictures that a device computes at a time; more go in parts
     training.remat = False  # compute each block again in the backward pass: less memory, a third more time
     training.dtype = "float32"  # of the computation, or bfloat16: half the memory, and quicker on GPU and TPU
     training.learning_rate = 2e-4  # Adam

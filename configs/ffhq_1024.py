@@ -9,9 +9,8 @@ them, one after the other or on more memory, with --num_samples.
 Song et al. 2021 (arXiv:2011.13456) and the config released with it; the largest sigma is 1348 for pixels in [0, 1].
 No paper edits with this model: t0 is that of the smaller FFHQ model.
 
-Training takes one picture at a time, so that it fits 16 GB on one device; on n devices num_microbatches is 8 / n. What
-the backward pass keeps of a picture is 10.8 GiB, with remat 1.6 GiB and with bfloat16 as well 1.2 GiB (all residuals,
-by shape: what else a device takes is not measured).
+Training takes one picture at a time on a device, so that it fits 16 GB. What the backward pass keeps of it is 10.8 GiB,
+with remat 1.6 GiB and with bfloat16 as well 1.2 GiB (all residuals, by shape; what else a device takes is not known).
 """
 
 from ml_collections import ConfigDict
@@ -31,7 +30,7 @@ def get_config() -> ConfigDict:
     config.model.num_res_blocks = 1
     config.model.attention_levels = (6,)  # of 16 x 16 positions
     config.training.batch_size = 8
-    config.training.num_microbatches = 8
+    config.training.device_batch_size = 1
     config.training.remat = True
     config.training.dtype = "bfloat16"
     config.training.ema_decay = 0.9999

@@ -12,10 +12,10 @@ et al. 2021 (arXiv:2011.13456) and the configs released with it; its sigmas are 
 Edits: Meng et al. 2022 (arXiv:2108.01073), who repeat them up to three times: --num_repeats 3. They edit VE without a
 corrector, which is --config.solver.corrector.num_steps=0 and takes half the time.
 
-Training takes 4 pictures at a time, so that it fits 16 GB on one device; on n devices num_microbatches is 16 / n. What
-the backward pass keeps of them is 16.3 GiB for DDPM and 19.3 GiB for NCSN++; 2.6 and 2.7 GiB with remat; 1.7 and 1.9
-GiB with bfloat16 as well (all residuals, by shape). For DDPM with remat in float32 XLA's memory analysis of a step of 4
-pictures, state and all, says 13.5 GiB: on a CPU, which is only a proxy for what an accelerator will take.
+Training takes 4 pictures at a time on a device, so that it fits 16 GB. What the backward pass keeps of them is 16.3 GiB
+for DDPM and 19.3 GiB for NCSN++; 2.6 and 2.7 GiB with remat; 1.7 and 1.9 GiB with bfloat16 as well (all residuals, by
+shape). For DDPM with remat in float32 XLA's memory analysis of a step of 4 pictures, state and all, says 13.5 GiB: on a
+CPU, which is only a proxy for what an accelerator will take.
 """
 
 from ml_collections import ConfigDict
@@ -31,7 +31,7 @@ def get_config(form: str = "ddpm") -> ConfigDict:
     config.model.channels = 128
     config.model.attention_levels = (4,)  # of 16 x 16 positions
     config.training.batch_size = 64
-    config.training.num_microbatches = 16
+    config.training.device_batch_size = 4
     config.training.remat = True
     config.training.dtype = "bfloat16"
     config.training.warmup_steps = 5000

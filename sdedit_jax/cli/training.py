@@ -34,13 +34,9 @@ class _Run:
     tx: "optax.GradientTransformation"
     schedule: "Schedule"
     params: Any
-
-    @property
-    def device_batch(self) -> int:
-        """Pictures that a device has in memory at a time."""
-        import jax
-
-        return self.config.training.batch_size // jax.device_count() // self.config.training.num_microbatches
+    num_microbatches: int
+    device_batch_size: int
+    """Pictures that a device computes at a time."""
 
 
 def train(config: ConfigDict, workdir: Path) -> None:
@@ -61,7 +57,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
         simulate_strokes(run.x_validation[:NUM_PICTURES]),
         edit=bind_edit(config, model, sde),
         sample=lambda params, key: sample(params, keys.split(key, NUM_PICTURES)),
-        batch_size=run.device_batch,
+        batch_size=run.device_batch_size,
     )
     lock = checkpoints.locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext()
     with checkpoints.explained(workdir), lock:
@@ -71,7 +67,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
             loss_fn=run.loss_fn,
             tx=run.tx,
             ema_decay=settings.ema_decay,
-            num_microbatches=settings.num_microbatches,
+            num_microbatches=run.num_microbatches,
             max_skipped_steps=settings.max_skipped_steps,
             schedule=run.schedule,
             seed=config.seed,
@@ -107,13 +103,13 @@ def dry_run(config: ConfigDict, workdir: Path | None) -> None:
         run.loss_fn,
         run.tx,
         settings.ema_decay,
-        settings.num_microbatches,
+        run.num_microbatches,
         batch_size=settings.batch_size,
         image_size=config.data.image_size,
         shard_state=settings.shard_state,
     )
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
-    print(f"Devices:  {devices}, {jax.process_count()} processes, {run.device_batch} pictures a device at a time")
+    print(f"Devices:  {devices}, {jax.process_count()} processes, {run.device_batch_size} pictures a device at a time")
     print(f"Network:  {found.num_params:,} parameters")
     gigabytes = [f"{num_bytes / 1e9:.2f} GB" for num_bytes in (found.state_bytes, found.step_bytes)]
     print(f"Memory:   {gigabytes[0]} of state and pictures on a device, and {gigabytes[1]} for a step")
@@ -125,7 +121,7 @@ def dry_run(config: ConfigDict, workdir: Path | None) -> None:
 
 def _ready(config: ConfigDict, workdir: Path | None) -> _Run:
     """The run of the config; ValueError for whatever would keep it from starting or going on in `workdir`."""
-    require_positive(config.training, ("batch_size", "num_microbatches", "max_skipped_steps", "num_validation"))
+    require_positive(config.training, ("batch_size", "max_skipped_steps", "num_validation"))
     require_positive(config.editing, ("num_steps", "num_repeats"))
     require_positive(config.sampling, ("num_steps",))
     keep_compiled()
@@ -136,11 +132,12 @@ def _ready(config: ConfigDict, workdir: Path | None) -> _Run:
     from sdedit_jax import build, training
     from sdedit_jax.data import pipeline
 
-    if settings.batch_size % (jax.device_count() * settings.num_microbatches):
+    share, rest = divmod(settings.batch_size, jax.device_count())
+    if rest:
         raise ValueError(
-            f"batch_size must be a multiple of devices x num_microbatches = {jax.device_count()} x "
-            f"{settings.num_microbatches}, got {settings.batch_size}."
+            f"batch_size must be a multiple of the {jax.device_count()} devices, got {settings.batch_size}."
         )
+    num_microbatches = _num_parts(share, settings.device_batch_size)
     schedule = training.Schedule(
         settings.num_steps, settings.log_every, settings.checkpoint_every, settings.sample_every
     )
@@ -155,7 +152,27 @@ def _ready(config: ConfigDict, workdir: Path | None) -> _Run:
             f"config.data.image_size is {config.data.image_size} but the pictures in {folder} are "
             f"{x_validation.shape[2]} x {x_validation.shape[1]} pixels."
         )
-    return _Run(config, source, x_validation, len(held_out), loss_fn, tx, schedule, params)
+    return _Run(
+        config,
+        source,
+        x_validation,
+        len(held_out),
+        loss_fn,
+        tx,
+        schedule,
+        params,
+        num_microbatches,
+        share // num_microbatches,
+    )
+
+
+def _num_parts(share: int, most: int | None) -> int:
+    """In how many equal parts a device computes its `share` of a batch, with at most so many pictures each."""
+    if most is None:
+        return 1
+    if most < 1:
+        raise ValueError(f"device_batch_size must be 1 or more, got {most}.")
+    return next(number for number in range(1, share + 1) if share % number == 0 and share // number <= most)
 
 
 def _start(config: ConfigDict, workdir: Path | None) -> tuple[ConfigDict, Any]:

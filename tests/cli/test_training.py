@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from configs import landscapes
 from sdedit_jax import cli, weights
+from sdedit_jax.cli import training
 from tests.checkpoints.test_workdir import HOLD
 from tests.cli.tiny import MODEL, SIZE, names, read, run_edit, write_guide
 from tests.processes import start
@@ -106,6 +107,7 @@ def test_a_run_is_not_overwritten_by_that_of_another_model(workdir, data_config)
         ("data.image_size", 32, "config.data.image_size is 32 but the pictures in .* are 16 x 16 pixels"),
         ("data.source", "/nowhere", "No usable data set in '/nowhere'.*--mode prepare"),
         ("training.batch_size", 0, "batch_size must be 1 or more, got 0"),
+        ("training.device_batch_size", 0, "device_batch_size must be 1 or more, got 0"),
         ("training.log_every", 0, "log_every must be 1 or more steps, got 0"),
         ("training.weighting", "flat", "config.training.weighting must be one of"),
         ("solver.name", "heun", "config.solver.name must be one of"),
@@ -117,3 +119,10 @@ def test_a_run_that_cannot_start_leaves_nothing(data_config, tmp_path, field, va
     with pytest.raises(ValueError, match=message):
         cli.train(config, tmp_path / "run")
     assert not names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("share", "most", "parts"), [(32, None, 1), (32, 32, 1), (32, 40, 1), (32, 31, 2), (12, 5, 3), (7, 2, 7)]
+)
+def test_a_device_takes_its_share_in_the_fewest_equal_parts(share, most, parts):
+    assert training._num_parts(share, most) == parts
