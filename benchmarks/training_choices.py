@@ -6,11 +6,27 @@ DATA_FOLDER is the landscapes at 64 x 64 as `--mode prepare` makes them, here sc
 trained for 300 steps of 16 pictures in each way, and asked for the clean picture at given ratios of noise to signal;
 the error is relative to the variance of the pictures, so that 1 is the error of grey. Lower is better.
 
-Last result: one seed of the first two choices, which is too little to prefer one by.
+Last result (both seeds; "edm" as a prediction is that of Karras et al. 2022, as a weighting the factor that belongs to
+it, in brackets its sigma_data):
 
-noise / signal                               0.05       0.2       0.5       1.0       2.0       5.0      20.0
-seed 0  VP, eps, noise, uniform            0.0093    0.0483    0.1459    0.3740    1.2211    6.9018  109.0079
-seed 0  VP, eps, min_snr, uniform          0.0107    0.0522    0.1297    0.3121    0.9572    5.0373   77.2131
+noise / signal                            0.05     0.2     0.5     1.0     2.0     5.0    20.0  mean of logs
+seed 0  VP, eps, noise, uniform         0.0093  0.0483  0.1459  0.3740  1.2211  6.9018   109.0   -0.541
+seed 0  VP, eps, min_snr, uniform       0.0107  0.0522  0.1297  0.3121  0.9572  5.0373 77.2131   -0.683
+seed 0  VP, v, edm (1), uniform         0.0096  0.0620  0.1871  0.3150  0.3853  0.5222  0.6229   -1.761
+seed 0  VE, edm, edm (0.5), log-normal  0.0086  0.0584  0.1450  0.2109  0.3150  0.5390  1.2590   -1.803
+seed 0  VP, x0, min_snr, uniform        0.0499  0.0561  0.0903  0.1573  0.2915  0.5986  0.9222   -1.709
+seed 0  VP, v, edm (1), log-normal      0.0074  0.0467  0.1587  0.2893  0.4367  0.6961  2.2129   -1.636
+seed 0  VP, v, min_snr, uniform         0.0103  0.0540  0.1515  0.2601  0.3655  0.6207  1.3881   -1.698
+seed 1  VP, eps, noise, uniform         0.0092  0.0490  0.1454  0.3709  1.2036  6.8207   107.2   -0.549
+seed 1  VP, eps, min_snr, uniform       0.0106  0.0556  0.1305  0.3058  0.9395  4.9540 75.5458   -0.685
+seed 1  VP, v, edm (1), uniform         0.0098  0.0637  0.1919  0.3263  0.4073  0.5327  0.6306   -1.734
+seed 1  VE, edm, edm (0.5), log-normal  0.0087  0.0591  0.1500  0.2065  0.3192  0.5610  0.8147   -1.853
+seed 1  VP, x0, min_snr, uniform        0.0521  0.0582  0.0904  0.1577  0.3183  0.6202  0.8686   -1.688
+seed 1  VP, v, edm (1), log-normal      0.0075  0.0468  0.1581  0.2873  0.4410  0.7546  1.2968   -1.698
+seed 1  VP, v, min_snr, uniform         0.0104  0.0575  0.1500  0.2538  0.3793  0.6874  2.7932   -1.572
+
+Predicting the noise alone fails where there is much of it; every choice that predicts the picture there is far better, and
+the differences between those are near those between seeds. min-SNR helps where the noise is predicted.
 """
 
 import functools
