@@ -25,8 +25,8 @@ seed 1  VP, x0, min_snr, uniform        0.0521  0.0582  0.0904  0.1577  0.3183  
 seed 1  VP, v, edm (1), log-normal      0.0075  0.0468  0.1581  0.2873  0.4410  0.7546  1.2968   -1.698
 seed 1  VP, v, min_snr, uniform         0.0104  0.0575  0.1500  0.2538  0.3793  0.6874  2.7932   -1.572
 
-Predicting the noise alone fails where there is much of it; every choice that predicts the picture there is far better, and
-the differences between those are near those between seeds. min-SNR helps where the noise is predicted.
+Predicting the noise alone fails where there is much of it; every choice that predicts the picture there is far better,
+and the differences between those are near those between seeds. min-SNR helps where the noise is predicted.
 """
 
 import functools
