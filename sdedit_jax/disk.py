@@ -1,11 +1,13 @@
 """What every door does with the disk: the user's cache folder, and files that are there whole or not at all."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 
 def cache_folder() -> Path:
@@ -34,3 +36,9 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, fields: Mapping[str, Any]) -> None:
+    """Writes `fields`, plain data, to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -10,11 +10,11 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from sdedit_jax import distributed, images, sheets
+from sdedit_jax import disk, distributed, images, sheets
 from sdedit_jax.cli import guides
 from sdedit_jax.cli.guides import Pair
 from sdedit_jax.cli.models import EditFn, bind_edit, bind_sample, even_batches, in_rounds, load_model
-from sdedit_jax.cli.results import check_writable, require_positive, settings_of, write_json
+from sdedit_jax.cli.results import check_writable, require_positive, settings_of
 
 if TYPE_CHECKING:
     from sdedit_jax.weights import Loaded
@@ -143,7 +143,7 @@ def _write_edit(config: ConfigDict, loaded: "Loaded", pair: Pair, x_edit: np.nda
     columns |= {f"{index:02d}": _on_sheet(candidate) for index, candidate in enumerate(candidates)}
     sheet = sheets.contact_sheet([list(columns.values())], [list(columns)])
     images.save_image(out / f"{guide.stem}_sheet.png", sheet, fields)
-    write_json(out / f"{guide.stem}.json", fields)
+    disk.write_json(out / f"{guide.stem}.json", fields)
 
 
 def _noised(config: ConfigDict, loaded: "Loaded", x: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Where results go, and the settings that they carry."""
 
-import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 from ml_collections import ConfigDict
 
 import sdedit_jax
-from sdedit_jax import disk
 
 
 def require_positive(section: ConfigDict, names: Iterable[str]) -> None:
@@ -33,9 +31,3 @@ def settings_of(config: ConfigDict, names: Iterable[str]) -> dict[str, Any]:
     """What has to be known to make the same pictures again: these parts of the config, as plain data."""
     plain = config.to_dict()
     return {"sdedit_jax": sdedit_jax.__version__} | {name: plain[name] for name in names}
-
-
-def write_json(path: Path, fields: dict[str, Any]) -> None:
-    """Writes `fields` to `path`, whole or not at all."""
-    with disk.replacing(path) as temporary:
-        temporary.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -108,7 +108,7 @@ def _finish(working: Path, folder: Path, request: Request, notes: Mapping[Shard,
     _remove_leftovers(data)
     write_metadata(data, request.image_size, f"Pictures of {request.source}, by {request.fit}.", by_split)
     skipped = [sentence for note in notes.values() for sentence in note.skipped]
-    _write_json(data / _SUMMARY, dataclasses.asdict(request) | {"num_pictures": num_pictures, "skipped": skipped})
+    disk.write_json(data / _SUMMARY, dataclasses.asdict(request) | {"num_pictures": num_pictures, "skipped": skipped})
     data.replace(folder)
     shutil.rmtree(working)
 
@@ -123,7 +123,7 @@ def _check_begun(working: Path, request: Request, fingerprint: str) -> None:
     """Notes what is made in `working`; DataError if something else was begun there."""
     path = working / "request.json"
     if not path.is_file():
-        return _write_json(path, dataclasses.asdict(request) | {"fingerprint": fingerprint})
+        return disk.write_json(path, dataclasses.asdict(request) | {"fingerprint": fingerprint})
     begun = json.loads(path.read_text(encoding="utf-8"))
     _require_same(working, begun, request)
     if begun["fingerprint"] != fingerprint:
@@ -167,8 +167,3 @@ def _remove_leftovers(folder: Path) -> None:
     """Removes what killed processes had begun to write."""
     for path in folder.glob(".*"):
         path.unlink(missing_ok=True)
-
-
-def _write_json(path: Path, fields: Mapping[str, Any]) -> None:
-    with disk.replacing(path) as temporary:
-        temporary.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
