@@ -45,6 +45,7 @@ setup(
         "array-record>=0.8",
         "grain>=0.2.12,<0.3",
         "numpy>=2.0",
+        "scipy>=1.14",
         "ml_collections>=1.0",
         "absl-py>=2.1",
         "pillow>=11.0",

@@ -31,7 +31,7 @@ import torch
 from benchmarks.parity import NCSNPP, new_unet
 from sdedit_jax import build
 from sdedit_jax.losses import DenoisingScoreMatching
-from sdedit_jax.training import init_state, train_step
+from sdedit_jax.training import TrainStep, init_state
 from sdedit_jax.weights import diffusers
 from sdedit_jax.weights.stored import read_params
 
@@ -69,9 +69,7 @@ def our_step(loss_fn, params, x0):
     """A function that does a step and waits for it."""
     tx = optax.chain(optax.clip_by_global_norm(GRAD_CLIP), optax.adam(LEARNING_RATE))
     state, key = jax.jit(functools.partial(init_state, tx=tx))(params), jax.random.key(0)
-    jitted = jax.jit(
-        functools.partial(train_step, loss_fn=loss_fn, tx=tx, ema_decay=EMA_DECAY), donate_argnames="state"
-    )
+    jitted = jax.jit(TrainStep(loss_fn, tx, EMA_DECAY), donate_argnames="state")
 
     def step():
         nonlocal state

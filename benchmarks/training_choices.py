@@ -6,24 +6,23 @@ DATA_FOLDER is the landscapes at 64 x 64 as `--mode prepare` makes them, here sc
 trained for 300 steps of 16 pictures in each way, and asked for the clean picture at given ratios of noise to signal;
 the error is relative to the variance of the pictures, so that 1 is the error of grey. Lower is better.
 
-Last result (both seeds; "edm" as a prediction is that of Karras et al. 2022, as a weighting the factor that belongs to
-it, in brackets its sigma_data):
+Last result (a row names SDE, prediction, weighting of the loss and times; sigma_data is 0.5 and snr_gamma 5):
 
-noise / signal                            0.05     0.2     0.5     1.0     2.0     5.0    20.0  mean of logs
-seed 0  VP, eps, noise, uniform         0.0093  0.0483  0.1459  0.3740  1.2211  6.9018   109.0   -0.541
-seed 0  VP, eps, min_snr, uniform       0.0107  0.0522  0.1297  0.3121  0.9572  5.0373 77.2131   -0.683
-seed 0  VP, v, edm (1), uniform         0.0096  0.0620  0.1871  0.3150  0.3853  0.5222  0.6229   -1.761
-seed 0  VE, edm, edm (0.5), log-normal  0.0086  0.0584  0.1450  0.2109  0.3150  0.5390  1.2590   -1.803
-seed 0  VP, x0, min_snr, uniform        0.0499  0.0561  0.0903  0.1573  0.2915  0.5986  0.9222   -1.709
-seed 0  VP, v, edm (1), log-normal      0.0074  0.0467  0.1587  0.2893  0.4367  0.6961  2.2129   -1.636
-seed 0  VP, v, min_snr, uniform         0.0103  0.0540  0.1515  0.2601  0.3655  0.6207  1.3881   -1.698
-seed 1  VP, eps, noise, uniform         0.0092  0.0490  0.1454  0.3709  1.2036  6.8207   107.2   -0.549
-seed 1  VP, eps, min_snr, uniform       0.0106  0.0556  0.1305  0.3058  0.9395  4.9540 75.5458   -0.685
-seed 1  VP, v, edm (1), uniform         0.0098  0.0637  0.1919  0.3263  0.4073  0.5327  0.6306   -1.734
-seed 1  VE, edm, edm (0.5), log-normal  0.0087  0.0591  0.1500  0.2065  0.3192  0.5610  0.8147   -1.853
-seed 1  VP, x0, min_snr, uniform        0.0521  0.0582  0.0904  0.1577  0.3183  0.6202  0.8686   -1.688
-seed 1  VP, v, edm (1), log-normal      0.0075  0.0468  0.1581  0.2873  0.4410  0.7546  1.2968   -1.698
-seed 1  VP, v, min_snr, uniform         0.0104  0.0575  0.1500  0.2538  0.3793  0.6874  2.7932   -1.572
+noise / signal                         0.05       0.2       0.5       1.0       2.0       5.0      20.0  mean of logs
+seed 0  VP, eps, noise, uniform      0.0093    0.0483    0.1459    0.3740    1.2211    6.9018     109.0  -0.541
+seed 0  VP, eps, min_snr, uniform    0.0107    0.0522    0.1297    0.3121    0.9572    5.0373   77.2131  -0.683
+seed 0  VP, v, v, uniform            0.0096    0.0620    0.1877    0.3136    0.3862    0.5232    0.6246  -1.761
+seed 0  VE, edm, edm, log-normal     0.0086    0.0584    0.1450    0.2109    0.3150    0.5390    1.2590  -1.803
+seed 0  VP, x0, min_snr, uniform     0.0499    0.0561    0.0903    0.1573    0.2915    0.5986    0.9222  -1.709
+seed 0  VP, v, v, log-normal         0.0074    0.0466    0.1586    0.2892    0.4404    0.7069    1.9308  -1.652
+seed 0  VP, v, min_snr, uniform      0.0104    0.0541    0.1514    0.2596    0.3669    0.6223    1.3607  -1.699
+seed 1  VP, eps, noise, uniform      0.0092    0.0490    0.1454    0.3709    1.2036    6.8207     107.2  -0.549
+seed 1  VP, eps, min_snr, uniform    0.0106    0.0556    0.1305    0.3058    0.9395    4.9540   75.5458  -0.685
+seed 1  VP, v, v, uniform            0.0098    0.0632    0.1903    0.3233    0.4015    0.5332    0.6325  -1.739
+seed 1  VE, edm, edm, log-normal     0.0087    0.0591    0.1500    0.2065    0.3192    0.5610    0.8147  -1.853
+seed 1  VP, x0, min_snr, uniform     0.0521    0.0582    0.0904    0.1577    0.3183    0.6202    0.8686  -1.688
+seed 1  VP, v, v, log-normal         0.0075    0.0468    0.1581    0.2873    0.4410    0.7546    1.2968  -1.698
+seed 1  VP, v, min_snr, uniform      0.0104    0.0575    0.1500    0.2538    0.3793    0.6874    2.7932  -1.572
 
 Predicting the noise alone fails where there is much of it; every choice that predicts the picture there is far better,
 and the differences between those are near those between seeds. min-SNR helps where the noise is predicted.
@@ -32,18 +31,37 @@ and the differences between those are near those between seeds. min-SNR helps wh
 import functools
 import sys
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from sdedit_jax.data import pipeline
-from sdedit_jax.losses import LogNormalNoise, UniformTimes, Weighting
-from sdedit_jax.models import NCSNpp
+from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise, UniformTimes, Weighting
+from sdedit_jax.models import EDMPreconditioned, NCSNpp, NoiseFromV, NoiseFromX0
+from sdedit_jax.score import ScalesOfLabel, denoise
 from sdedit_jax.sdes import VESDE, VPSDE
 
 SIZE, BATCH_SIZE, NUM_STEPS, EMA_DECAY = 16, 16, 300, 0.98
 RATIOS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
+
+
+class ToldRatio(nn.Module):
+    """`network`, told half the ratio of noise to signal as under VE, so that labels are no part of the comparison."""
+
+    network: nn.Module
+    scales: ScalesOfLabel
+
+    @nn.compact
+    def __call__(self, x, noise_label, *, train=False):
+        """What `network` returns."""
+        alpha, sigma = self.scales(noise_label)
+        return self.network(x, 0.5 * sigma / alpha, train=train)
+
+
+VP, VE = VPSDE(), VESDE(0.02, 100.0)
+SCALES = ScalesOfLabel(VP)
 NETWORK = NCSNpp(
     channels=48,
     channel_mults=(1,),
@@ -54,53 +72,31 @@ NETWORK = NCSNpp(
     progressive="none",
     progressive_input="none",
 )
-VP, VE = VPSDE(), VESDE(0.02, 100.0)
+EPS = ToldRatio(NETWORK, SCALES)
+V, X0, EDM = NoiseFromV(EPS, SCALES), NoiseFromX0(EPS, SCALES), EDMPreconditioned(NETWORK, 0.5)
 UNIFORM, LOG_NORMAL = UniformTimes(), LogNormalNoise(-1.0, 1.2)
-
-
-def eps_prediction(alpha, sigma):
-    """Coefficients (c_in, a, b) of eps = a x + b F(c_in x): the network's F is the noise."""
-    return 1.0, 0.0, 1.0
-
-
-def x0_prediction(alpha, sigma):
-    return 1.0, 1.0 / sigma, -alpha / sigma
-
-
-def v_prediction(alpha, sigma, sigma_data=1.0):
-    """Salimans & Ho 2022 (arXiv:2202.00512) up to the sign of F; with another `sigma_data`, Karras et al. 2022."""
-    std = jnp.hypot(sigma, alpha * sigma_data)
-    return 1.0 / std, sigma / std**2, -alpha * sigma_data / std
-
-
-edm_prediction = functools.partial(v_prediction, sigma_data=0.5)
-
-
-def min_snr(sde, t):
-    """Hang et al. 2023 (arXiv:2303.09556) with gamma 5: min(SNR, 5) / SNR as a factor of |eps - z|^2."""
-    return jnp.minimum(1.0, 5.0 * (sde.sigma(t) / sde.alpha(t)) ** 2)
-
+MIN_SNR = Weighting("min_snr", snr_gamma=5.0)
 
 CHOICES = {
-    "VP, eps, noise, uniform": (VP, eps_prediction, Weighting("noise"), UNIFORM),
-    "VP, eps, min_snr, uniform": (VP, eps_prediction, min_snr, UNIFORM),
-    "VP, v, edm (1), uniform": (VP, v_prediction, Weighting("edm", 1.0), UNIFORM),
-    "VE, edm, edm (0.5), log-normal": (VE, edm_prediction, Weighting("edm", 0.5), LOG_NORMAL),
-    "VP, x0, min_snr, uniform": (VP, x0_prediction, min_snr, UNIFORM),
-    "VP, v, edm (1), log-normal": (VP, v_prediction, Weighting("edm", 1.0), LOG_NORMAL),
-    "VP, v, min_snr, uniform": (VP, v_prediction, min_snr, UNIFORM),
+    "VP, eps, noise, uniform": DenoisingScoreMatching(EPS, VP, UNIFORM, Weighting("noise")),
+    "VP, eps, min_snr, uniform": DenoisingScoreMatching(EPS, VP, UNIFORM, MIN_SNR),
+    "VP, v, v, uniform": DenoisingScoreMatching(V, VP, UNIFORM, Weighting("v")),
+    "VE, edm, edm, log-normal": DenoisingScoreMatching(EDM, VE, LOG_NORMAL, Weighting("edm", 0.5)),
+    "VP, x0, min_snr, uniform": DenoisingScoreMatching(X0, VP, UNIFORM, MIN_SNR),
+    "VP, v, v, log-normal": DenoisingScoreMatching(V, VP, LOG_NORMAL, Weighting("v")),
+    "VP, v, min_snr, uniform": DenoisingScoreMatching(V, VP, UNIFORM, MIN_SNR),
 }
 TX = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(optax.warmup_constant_schedule(0.0, 1e-3, 50), b2=0.99))
 
 
 def main(folder):
     train, validation = (pictures(folder, split) for split in ("train", "validation"))
-    print(f"{'noise / signal':<39} {' '.join(f'{ratio:9}' for ratio in RATIOS)}")
+    print(f"{'noise / signal':<33} {' '.join(f'{ratio:9}' for ratio in RATIOS)}")
     for seed in (0, 1):
-        for name, choice in CHOICES.items():
-            errors = evaluate(choice, train_one(choice, train, seed), validation[:128])
+        for name, loss_fn in CHOICES.items():
+            errors = evaluate(loss_fn, train_one(loss_fn, train, seed), validation[:128])
             columns = " ".join(f"{error:9.4f}" for error in errors)
-            print(f"seed {seed}  {name:<31} {columns}  mean of logs {np.log(errors).mean():.3f}", flush=True)
+            print(f"seed {seed}  {name:<25} {columns}  mean of logs {np.log(errors).mean():.3f}", flush=True)
 
 
 def pictures(folder, split):
@@ -110,62 +106,48 @@ def pictures(folder, split):
     return x.reshape(len(x), SIZE, factor, SIZE, factor, 3).mean(axis=(2, 4))
 
 
-def coefficients(choice, t):
-    """All that a choice is about times t (B,): (B, 1, 1, 1) arrays, so that one program serves every choice."""
-    sde, prediction, weighting, _ = choice
-    alpha, sigma = sde.alpha(t), sde.sigma(t)
-    c_in, a, b = prediction(alpha, sigma)
-    values = alpha, sigma, c_in, a, b, weighting(sde, t)
-    return tuple(jnp.broadcast_to(value, t.shape)[:, None, None, None] for value in values)
-
-
-def noise_prediction(params, x, alpha, sigma, c_in, a, b):
-    label = 0.5 * (sigma / alpha)[:, 0, 0, 0]
-    return a * x + b * NETWORK.apply({"params": params}, c_in * x, label)
-
-
-@jax.jit(donate_argnums=(0, 1, 2))
-def step(params, ema, opt_state, ema_decay, key, x0, alpha, sigma, c_in, a, b, weight):
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=(1, 2, 3))
+def step(loss_fn, params, ema, opt_state, ema_decay, key, x0, t):
     def loss(params):
-        z = jax.random.normal(key, x0.shape)
-        return (weight * (noise_prediction(params, alpha * x0 + sigma * z, alpha, sigma, c_in, a, b) - z) ** 2).mean()
+        return loss_fn.per_image(params, x0, t, jax.random.normal(key, x0.shape)).mean()
 
     updates, opt_state = TX.update(jax.grad(loss)(params), opt_state, params)
     params = optax.apply_updates(params, updates)
     return params, optax.incremental_update(params, ema, 1.0 - ema_decay), opt_state
 
 
-def train_one(choice, x, seed):
+def train_one(loss_fn, x, seed):
     """The averaged parameters after the run."""
-    sde, *_, times = choice
-    params = initial_params(jax.random.key(seed))
+    params = initial_params(loss_fn.model, jax.random.key(seed))
     ema, opt_state, rng = jax.tree.map(jnp.copy, params), TX.init(params), np.random.default_rng(seed)
     for n in range(NUM_STEPS):
         key_times, key_noise = jax.random.split(jax.random.fold_in(jax.random.key(seed), n))
         x0 = x[rng.integers(len(x), size=BATCH_SIZE)]
-        t = times(key_times, sde, BATCH_SIZE)
+        t = loss_fn.times(key_times, loss_fn.sde, BATCH_SIZE)
         decay = min(EMA_DECAY, (1.0 + n) / (10.0 + n))
-        params, ema, opt_state = step(params, ema, opt_state, decay, key_noise, x0, *coefficients(choice, t))
+        params, ema, opt_state = step(loss_fn, params, ema, opt_state, decay, key_noise, x0, t)
     return ema
 
 
-@jax.jit
-def initial_params(key):
-    return NETWORK.init(key, jnp.zeros((1, SIZE, SIZE, 3)), jnp.ones(1))["params"]
+def initial_params(model, key):
+    """Those of the innermost network, whatever is around it."""
+    if not isinstance(model, NCSNpp):
+        return {"network": initial_params(model.network, key)}
+    return jax.jit(model.init)(key, jnp.zeros((1, SIZE, SIZE, 3)), jnp.ones(1))["params"]
 
 
-@jax.jit
-def error(params, key, x0, alpha, sigma, c_in, a, b, weight):
-    x = alpha * x0 + sigma * jax.random.normal(key, x0.shape)
-    x0_hat = (x - sigma * noise_prediction(params, x, alpha, sigma, c_in, a, b)) / alpha
-    return jnp.square(x0_hat - x0).mean() / x0.var()
+@functools.partial(jax.jit, static_argnums=0)
+def error(loss_fn, params, key, x0, t):
+    mean, std = loss_fn.sde.marginal_prob(x0, t)
+    x = mean + std * jax.random.normal(key, x0.shape)
+    return jnp.square(denoise(loss_fn.model, params, loss_fn.sde, x, t) - x0).mean() / x0.var()
 
 
-def evaluate(choice, params, x0):
+def evaluate(loss_fn, params, x0):
     """The errors at each of RATIOS."""
     keys = jax.random.split(jax.random.key(7), len(RATIOS))
-    times = [jnp.full(len(x0), choice[0].time_of(ratio)) for ratio in RATIOS]
-    return np.array([error(params, key, x0, *coefficients(choice, t)) for key, t in zip(keys, times, strict=True)])
+    times = [loss_fn.sde.time_of(jnp.asarray(ratio)) for ratio in RATIOS]
+    return np.array([error(loss_fn, params, key, x0, t) for key, t in zip(keys, times, strict=True)])
 
 
 if __name__ == "__main__":

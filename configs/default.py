@@ -34,22 +34,23 @@ def get_config() -> ConfigDict:
     model.dropout = 0.0  # probability in [0, 1)
 
     config.preconditioning = preconditioning = ConfigDict()
-    preconditioning.name = "none"  # none, or edm (VE only; Karras et al. 2022)
-    preconditioning.sigma_data = 0.5  # standard deviation of the pictures in [-1, 1]
+    preconditioning.name = "none"  # what the network predicts: none = noise, v or x0 (VP only), edm (VE only)
+    preconditioning.sigma_data = 0.5  # standard deviation of the pictures in [-1, 1], for edm and the weighting edm
 
     config.training = training = ConfigDict()
-    training.num_steps = 100_000  # optimizer steps
-    training.batch_size = 32  # pictures a step, over all devices
+    training.num_steps = 100_000  # optimizer steps, 1 or more
+    training.batch_size = 32  # pictures a step, over all devices; a multiple of their number
     training.device_batch_size = placeholder(int)  # most pictures that a device computes at a time; more go in parts
     training.remat = False  # compute each block again in the backward pass: less memory, a third more time
     training.dtype = "float32"  # of the computation, or bfloat16: half the memory, and quicker on GPU and TPU
-    training.learning_rate = 2e-4  # Adam
-    training.adam_b2 = 0.999  # decay of Adam's second moment
-    training.warmup_steps = 1000  # steps over which the learning rate rises linearly from 0
-    training.grad_clip = 1.0  # largest global norm of the gradient
-    training.ema_decay = 0.999  # of the averaged parameters, reached by min(decay, (1 + step) / (10 + step))
+    training.learning_rate = 2e-4  # of Adam, 0 or more
+    training.adam_b2 = 0.999  # decay of Adam's second moment, in [0, 1)
+    training.warmup_steps = 1000  # steps, 0 or more, over which the learning rate rises linearly from 0
+    training.grad_clip = 1.0  # largest global norm of the gradient, more than 0
+    training.ema_decay = 0.999  # of the averaged parameters, in [0, 1), reached by min(decay, (1 + step) / (10 + step))
     training.max_skipped_steps = 10  # steps in a row without a finite loss and gradient, which end the run
-    training.weighting = "noise"  # noise, likelihood, edm: the factor of |eps - z|^2
+    training.weighting = "noise"  # noise, likelihood, edm, v, min_snr: the factor of |eps - z|^2; docs/training.md
+    training.snr_gamma = 5.0  # of min_snr: the signal-to-noise ratio above which the error of the noise counts less
     training.reduction = "mean"  # mean, or half_sum over the values of an image
     training.times = times = ConfigDict()
     times.name = "uniform"  # or log_normal, whose fields are the mean and std of log(sigma / alpha)
@@ -79,6 +80,29 @@ def get_config() -> ConfigDict:
     config.sampling = sampling = ConfigDict()
     sampling.num_steps = 1000  # solver steps from pure noise to a picture
     sampling.num_samples = 16  # pictures
+
+    config.sweep = sweep = ConfigDict()
+    sweep.t0s = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # each in (0, 1], a row of the sheet
+    sweep.num_samples = 4  # seeds, a column each
+    sweep.target_l2 = placeholder(float)  # L2 to the guide, more than 0, that `--mode sweep` finds the largest t0 for
+
+    config.strokes = strokes = ConfigDict()
+    strokes.num_colors = 6  # of the palette at most, 2 to 256
+    strokes.size = 256  # pixels, of the shorter side at most; 512 takes ten times as long
+
+    config.evaluation = evaluation = ConfigDict()
+    evaluation.experiments = ("synthesis", "t0", "colors", "repeats", "steps", "editing", "compositing")
+    evaluation.baselines = ("guide", "blur", "laplacian", "poisson", "unconditional")  # also gan-1, gan-2, with `gan`
+    evaluation.split = "validation"  # of the data, whose pictures guides are made of; the landscapes have a test too
+    evaluation.num_images = 1000  # of these pictures, at most
+    evaluation.num_real = 2000  # training pictures, at most, that the edits are held against
+    evaluation.networks = ("efficientnet_lite0@128", "vgg16@64")  # at which size; or inception_v3@PATH, FID's
+    evaluation.t0s = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the sweep; elsewhere editing.t0
+    evaluation.colors = (3, 6, 16, 30, 50)  # of the strokes, where those are tried; else 6
+    evaluation.repeats = (1, 2, 3)  # where those are tried; elsewhere editing.num_repeats
+    evaluation.steps = (10, 25, 50, 100)  # where those are tried; elsewhere editing.num_steps
+    evaluation.gan = ""  # file of `python -m sdedit_jax.baselines.gan`, or landscapes for the bundled one
+    evaluation.num_surveyed = 100  # pictures of each method that are written for a survey
 
     config.survey = survey = ConfigDict()
     survey.method = "sdedit"  # the method, a folder of the pictures, that people compare with each of the others

@@ -19,6 +19,7 @@ _PUBLIC = {
     "SubVPSDE": "sdes",
     "VESDE": "sdes",
     "VPSDE": "sdes",
+    "choose_t0": "tuning",
     "load_image": "images",
     "load_mask": "images",
     "load_model": "weights",

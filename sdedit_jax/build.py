@@ -13,7 +13,8 @@ import optax
 from jax.typing import ArrayLike
 
 from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise, UniformTimes, Weighting
-from sdedit_jax.models import DDPM, EDMPreconditioned, NCSNpp
+from sdedit_jax.models import DDPM, EDMPreconditioned, NCSNpp, NoiseFromV, NoiseFromX0
+from sdedit_jax.score import ScalesOfLabel
 from sdedit_jax.sdes import SDE, VESDE, VPSDE, DiscreteVPSDE, SubVPSDE
 from sdedit_jax.solvers import (
     Ancestral,
@@ -27,6 +28,7 @@ from sdedit_jax.solvers import (
 
 SDES = {"vp": VPSDE, "subvp": SubVPSDE, "ve": VESDE, "discrete_vp": DiscreteVPSDE}
 MODELS = {"ncsnpp": NCSNpp, "ddpm": DDPM}
+PRECONDITIONINGS = {"edm": EDMPreconditioned, "v": NoiseFromV, "x0": NoiseFromX0}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 TIMES = {"uniform": UniformTimes, "log_normal": LogNormalNoise}
 SOLVERS = {
@@ -63,15 +65,24 @@ def build_model(config: Config) -> nn.Module:
 def _build_model(config: Config, memory: Mapping[str, Any]) -> nn.Module:
     """The model, whose network has the fields `memory` besides its own."""
     model = _build(MODELS, {**_fields(config["model"], "config.model"), **memory}, "config.model")
-    preconditioning = _fields(config["preconditioning"], "config.preconditioning")
-    name = preconditioning.pop("name", None)
-    _require_choice("config.preconditioning.name", name, ("none", "edm"))
+    where = "config.preconditioning"
+    fields = _fields(config["preconditioning"], where)
+    name = fields.pop("name", None)
+    _require_choice(f"{where}.name", name, ("none", *PRECONDITIONINGS))
     if name == "none":
         return model
     sde = build_sde(config)
-    if not isinstance(sde, VESDE) or sde.num_levels is not None:
-        raise ConfigError("config.preconditioning.name edm needs config.sde.name ve: its noise label is sigma itself.")
-    return _construct(EDMPreconditioned, {"network": model, **preconditioning}, "config.preconditioning")
+    if name == "edm":
+        if not isinstance(sde, VESDE) or sde.num_levels is not None:
+            raise ConfigError(f"{where}.name edm needs config.sde.name ve: its noise label is sigma itself.")
+    else:
+        if not isinstance(sde, VPSDE | DiscreteVPSDE):
+            raise ConfigError(
+                f"{where}.name {name} needs config.sde.name vp or discrete_vp: alpha^2 + sigma^2 must be 1."
+            )
+        fields.pop("sigma_data", None)  # it is that of edm, and of the weighting edm
+        fields["scales"] = ScalesOfLabel(sde)
+    return _construct(PRECONDITIONINGS[name], {"network": model, **fields}, where)
 
 
 def build_solver(config: Config) -> Solver:
@@ -97,7 +108,7 @@ def build_loss(config: Config) -> DenoisingScoreMatching:
         "model": _build_model(config, memory),
         "sde": build_sde(config),
         "times": _build(TIMES, training["times"], "config.training.times"),
-        "weighting": Weighting(training["weighting"], config["preconditioning"]["sigma_data"]),
+        "weighting": Weighting(training["weighting"], config["preconditioning"]["sigma_data"], training["snr_gamma"]),
         "reduction": training["reduction"],
     }
     return _construct(DenoisingScoreMatching, fields, "config.training")

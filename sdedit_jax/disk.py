@@ -1,13 +1,16 @@
-"""What every door does with the disk: the user's cache folder, and files that are there whole or not at all."""
+"""What every door does with the disk: the cache folder, what is whole or not there, folders kept for one process."""
 
 import contextlib
 import json
 import os
 import secrets
 import shutil
+import socket
+import time
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 def cache_folder() -> Path:
@@ -42,3 +45,48 @@ def write_json(path: Path, fields: Mapping[str, Any]) -> None:
     """Writes `fields`, plain data, to `path`, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+class Occupied(OSError):
+    """A folder that another process keeps for itself; the text is who: ``Process 7 on host, since ...,``."""
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Makes `folder` if need be, and keeps it for this process while the block runs, by a lock on ``FOLDER/.lock``.
+
+    The system forgets the lock when the process ends in whatever way. Raises Occupied if another process has it; warns
+    where the file system knows no locks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            _lock(file)
+        except BlockingIOError as error:
+            raise Occupied(_holder(file)) from error
+        except (ImportError, OSError) as error:  # no locks on Windows, nor on some network file systems
+            warnings.warn(f"{folder} cannot be locked ({error}): start no second run in it.", stacklevel=4)
+        file.truncate(0)
+        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def _lock(file: TextIO) -> None:
+    import fcntl
+
+    try:
+        # Not flock: that would be inherited by, and outlive this process in, the workers that read the data.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except PermissionError as error:  # how some systems say that another has it
+        raise BlockingIOError(*error.args) from error
+
+
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    try:
+        found = json.load(file)
+        return f"Process {found['pid']} on {found['host']}, since {found['since']},"
+    except (ValueError, KeyError):  # it is just writing it
+        return "Another process"

@@ -39,7 +39,7 @@ def load_image(source: Source, *, background: tuple[int, int, int] = (255, 255, 
     """(H, W, 3) float32 in [-1, 1] at the picture's own size, upright; transparent parts show `background` (bytes).
 
     `source` is a path or a binary file. Of an animation the first frame is taken, with a warning.
-    Raises ImageError, and nothing else, for every file that cannot be used.
+    Raises ImageError, and nothing else, for every file that cannot be used; MemoryError, which is not the file's fault.
     """
     return from_uint8(np.asarray(_read(source, background)))
 
@@ -170,6 +170,8 @@ def _decode(file: BinaryIO, background: tuple[int, int, int]) -> Image.Image:
             warnings.warn(f"{name} is an animation or has pages: only the first picture is used.", stacklevel=4)
         image.load()
         return _flatten(_to_8_bits(ImageOps.exif_transpose(image)), background)
+    except MemoryError:  # no fault of the file's
+        raise
     except ImageError as error:
         raise ImageError(f"{name} {error}") from None
     except Image.DecompressionBombError as error:

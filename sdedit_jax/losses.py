@@ -48,11 +48,15 @@ class Weighting:
 
     `kind`: "noise", 1, is DDPM's simple loss and Song et al.'s default; "likelihood", g^2 / sigma^2, bounds the
     likelihood (Song et al. 2021b, arXiv:2101.09258); "edm", 1 + (sigma / (alpha sigma_data))^2, makes the loss of an
-    untrained preconditioned network equal at all noise levels (Karras et al. 2022, table 1).
+    untrained preconditioned network equal at all noise levels (Karras et al. 2022, table 1); "v",
+    1 + (sigma / alpha)^2, is the squared error of v under VP (Salimans and Ho 2022, section 4, arXiv:2202.00512);
+    "min_snr", min(1, snr_gamma (sigma / alpha)^2), is the squared error of the picture times its signal-to-noise
+    ratio alpha^2 / sigma^2, but at most times snr_gamma (Hang et al. 2023, section 3.4, arXiv:2303.09556).
     """
 
-    kind: Literal["noise", "likelihood", "edm"] = "noise"
+    kind: Literal["noise", "likelihood", "edm", "v", "min_snr"] = "noise"
     sigma_data: float = 0.5
+    snr_gamma: float = 5.0
 
     def __call__(self, sde: SDE, t: jax.Array) -> jax.Array:
         """(B,) factors."""
@@ -60,7 +64,10 @@ class Weighting:
             return jnp.ones_like(t)
         if self.kind == "likelihood":
             return (sde.diffusion(t) / sde.sigma(t)) ** 2
-        return 1.0 + (sde.sigma(t) / (sde.alpha(t) * self.sigma_data)) ** 2
+        if self.kind == "min_snr":
+            return jnp.minimum(1.0, self.snr_gamma * (sde.sigma(t) / sde.alpha(t)) ** 2)
+        sigma_data = self.sigma_data if self.kind == "edm" else 1.0
+        return 1.0 + (sde.sigma(t) / (sde.alpha(t) * sigma_data)) ** 2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Where SDE and network meet: noise prediction, score and denoised estimate are one function in three scalings."""
 
+import dataclasses
 from typing import Any, cast
 
 import flax.linen as nn
@@ -7,6 +8,21 @@ import jax
 import jax.numpy as jnp
 
 from sdedit_jax.sdes import SDE, expand
+
+
+@dataclasses.dataclass(frozen=True)
+class ScalesOfLabel:
+    """What a network's noise label says of the noise: a function for networks, which do not know the SDE.
+
+    Equal for equal SDEs, so that two models that were built alike stay one static argument.
+    """
+
+    sde: SDE
+
+    def __call__(self, noise_label: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """alpha and sigma, like `noise_label`, at the time that has this label."""
+        t = self.sde.time_of_label(noise_label)
+        return self.sde.alpha(t), self.sde.sigma(t)
 
 
 def noise_prediction(

@@ -11,6 +11,7 @@ from sdedit_jax.pixels import from_uint8, to_uint8
 
 PAPER_KERNEL_SIZE = 23
 PAPER_IMAGE_SIZE = 256
+COLORS = range(2, 257)  # how many a palette may have
 
 
 def simulate_strokes(image: np.ndarray, num_colors: int = 6, kernel_size: int | None = None) -> np.ndarray:
@@ -23,8 +24,8 @@ def simulate_strokes(image: np.ndarray, num_colors: int = 6, kernel_size: int | 
     """
     if image.ndim not in (3, 4) or image.shape[-1] != 3:
         raise ValueError(f"image must be (H, W, 3) or (B, H, W, 3), got {image.shape}.")
-    if not 2 <= num_colors <= 256:
-        raise ValueError(f"num_colors must be from 2 to 256, got {num_colors}.")
+    if num_colors not in COLORS:
+        raise ValueError(f"num_colors must be from {COLORS[0]} to {COLORS[-1]}, got {num_colors}.")
     if kernel_size is None:
         kernel_size = _scaled_kernel_size(image.shape[-3:-1])
     if kernel_size < 3 or kernel_size % 2 == 0:

@@ -2,22 +2,13 @@
 
 import flax.linen as nn
 
-from sdedit_jax.sdes import SDE, VESDE, DiscreteVPSDE, expand
+from sdedit_jax.sdes import SDE, expand
 
 
 def gaussian_score(sde, mean, std, x, t):
     """The score at x_t of data N(mean, std^2), each pixel on its own."""
     alpha, sigma = expand(sde.alpha(t), x), expand(sde.sigma(t), x)
     return (alpha * mean - x) / ((alpha * std) ** 2 + sigma**2)
-
-
-def time_of_label(sde, noise_label):
-    """The inverse of `sde.noise_label`."""
-    if isinstance(sde, VESDE):
-        return sde.time_of(2.0 * noise_label)
-    if isinstance(sde, DiscreteVPSDE):
-        return (noise_label + 1.0) / sde.num_levels
-    return noise_label / 999.0
 
 
 class GaussianNetwork(nn.Module):
@@ -29,7 +20,7 @@ class GaussianNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, x, noise_label, train=False):
-        t = time_of_label(self.sde, noise_label)
+        t = self.sde.time_of_label(noise_label)
         return -expand(self.sde.sigma(t), x) * gaussian_score(self.sde, self.mean, self.std, x, t)
 
 

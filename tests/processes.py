@@ -1,9 +1,11 @@
 """Python code in processes of its own: alone with a number of devices, or several that find each other."""
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -33,3 +35,17 @@ def free_address():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{found.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[subprocess.Popen]:
+    """Another process that keeps `folder` for itself while the block runs."""
+    hold = "import sys, time, pathlib; from sdedit_jax import disk\n"
+    hold += "with disk.alone_in(pathlib.Path(sys.argv[1])): print('held', flush=True), time.sleep(600)"
+    command = [sys.executable, "-c", hold, str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()

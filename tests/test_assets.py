@@ -20,7 +20,7 @@ def test_every_subject_has_its_folder_and_no_file_is_left_over():
     assert default.get_config().editing.examples in SIZES
     used = {path for _, *pair in PAIRS for path in pair if path is not None}
     assert used == set(ASSETS.rglob("*.png"))
-    assert sum(path.stat().st_size for path in used) < 600_000  # of a wheel of 9 MB
+    assert sum(path.stat().st_size for path in used) < 600_000  # of a wheel of 14 MB
 
 
 @pytest.mark.parametrize(("subject", "guide", "mask"), PAIRS, ids=lambda value: getattr(value, "stem", None))

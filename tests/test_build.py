@@ -13,9 +13,10 @@ import pytest
 from configs import default, landscapes
 from sdedit_jax import build, training
 from sdedit_jax.build import ConfigError
-from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise
-from sdedit_jax.models import EDMPreconditioned
-from sdedit_jax.sdes import SDE, VESDE, VPSDE
+from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise, Weighting
+from sdedit_jax.models import EDMPreconditioned, NoiseFromV, NoiseFromX0
+from sdedit_jax.score import ScalesOfLabel
+from sdedit_jax.sdes import SDE, VESDE, VPSDE, DiscreteVPSDE
 from sdedit_jax.solvers import Ancestral, EulerMaruyama, Langevin, PredictorCorrector, ProbabilityFlow, Solver
 
 CONFIGS = sorted(path.stem for path in (Path(__file__).parents[1] / "configs").glob("[!_]*.py"))
@@ -26,6 +27,7 @@ BUILDERS = {
     "solver": build.build_solver,
     "training": build.build_loss,
 }
+NETWORK = {"name": "ddpm", "channels": 8, "channel_mults": (1,), "num_res_blocks": 1, "attention_levels": ()}
 
 
 def config_with(**sections):
@@ -49,9 +51,7 @@ def test_a_config_builds_and_takes_one_step(name):
         key_init, key_step = jax.random.split(key)
         state = training.init_state(build.init_params(loss_fn.model, key_init, size), tx)
         x0 = jnp.zeros((config.training.batch_size, size, size, 3))
-        return state, *training.train_step(
-            state, key_step, x0, loss_fn=loss_fn, tx=tx, ema_decay=config.training.ema_decay
-        )
+        return state, *training.TrainStep(loss_fn, tx, config.training.ema_decay)(state, key_step, x0)
 
     state, next_state, metrics = jax.eval_shape(first_step, jax.random.key(0))
     assert next_state == state  # the same tree of shapes and dtypes, or a second step would compile again
@@ -92,7 +92,7 @@ def test_the_landscapes_are_what_they_say():
         ("model", {"channel_mults": ("a",)}, r"config.model.channel_mults must be tuple\[int, ...\], got \('a',\)"),
         ("model", {"embedding": "binary"}, r"config.model.embedding must be one of positional, fourier, got 'binary'"),
         ("model", {"attention_levels": (7,)}, r"config.model: attention_levels must be in 0 ... 2 .* got \{7\}"),
-        ("preconditioning", {"name": "ddim"}, r"config.preconditioning.name must be one of none, edm, got 'ddim'"),
+        ("preconditioning", {"name": "ddim"}, r"config.preconditioning.name must be one of none, edm, v, x0, got"),
         ("preconditioning", {"name": "edm"}, r"edm needs config.sde.name ve"),
         ("solver", {"name": "heun"}, r"config.solver.name must be one of .*probability_flow.*, got 'heun'"),
         ("solver", {"variance": "medium"}, r"config.solver.variance must be one of small, large, got 'medium'"),
@@ -112,7 +112,7 @@ def test_the_landscapes_are_what_they_say():
         (
             "training",
             {"weighting": "flat"},
-            r"config.training.weighting must be one of noise, likelihood, edm, got 'fl",
+            r"config.training.weighting must be one of noise, likelihood, edm, v, min_snr, got 'flat'",
         ),
         ("training", {"dtype": "float16"}, r"config.training.dtype must be one of float32, bfloat16, got 'float16'"),
         ("training", {"reduction": "sum"}, r"config.training.reduction must be one of mean, half_sum, got 'sum'"),
@@ -132,6 +132,44 @@ def test_preconditioning_needs_a_continuous_ve_sde():
     for sde in ([{"name": "vp"}], [{"name": "discrete_vp"}], [{"name": "ve", "num_levels": 10}]):
         with pytest.raises(ConfigError, match="edm needs config.sde.name ve"):
             build.build_model(config_with(sde=sde, preconditioning=edm))
+
+
+@pytest.mark.parametrize(("name", "cls"), [("v", NoiseFromV), ("x0", NoiseFromX0)])
+def test_v_and_x0_need_a_variance_preserving_sde(name, cls):
+    for fields, sde in (
+        ({"name": "vp", "beta_max": 10.0}, VPSDE(0.1, 10.0)),
+        ({"name": "discrete_vp"}, DiscreteVPSDE()),
+    ):
+        config = config_with(sde=[fields], preconditioning={"name": name})
+        model = build.build_model(config)
+        assert isinstance(model, cls) and model.scales == ScalesOfLabel(sde)
+        assert model.network == build.build_model(config | {"preconditioning": {"name": "none"}})
+        assert hash(model) == hash(build.build_model(config))  # one compilation for both
+        config["preconditioning"]["gain"] = 1.0
+        with pytest.raises(ConfigError, match="config.preconditioning has no field 'gain'"):
+            build.build_model(config)
+    for other in ("ve", "subvp"):
+        config = config_with(sde=[{"name": other}], preconditioning={"name": name})
+        with pytest.raises(ConfigError, match=f"preconditioning.name {name} needs config.sde.name vp or discrete_vp"):
+            build.build_model(config)
+
+
+def test_min_snr_has_the_gamma_of_the_config():
+    assert build.build_loss(config_with(training={"weighting": "min_snr"})).weighting == Weighting("min_snr", 0.5, 5.0)
+    loss_fn = build.build_loss(config_with(training={"weighting": "min_snr", "snr_gamma": 2.0}))
+    assert loss_fn.weighting.snr_gamma == 2.0
+
+
+@pytest.mark.parametrize("name", ["v", "x0"])
+def test_another_prediction_is_trained_with_all_that_saves_memory(name):
+    chosen = {"weighting": "min_snr", "dtype": "bfloat16", "remat": True}
+    config = config_with(model=[NETWORK], preconditioning={"name": name}, training=chosen)
+    model, loss_fn = build.build_model(config), build.build_loss(config)
+    assert loss_fn.model == model.clone(network=model.network.clone(dtype=jnp.bfloat16, remat=True)) != model
+    params = build.param_shapes(loss_fn.model, 8)
+    assert params == build.param_shapes(model, 8)
+    loss, gradient = jax.eval_shape(jax.value_and_grad(loss_fn), params, jax.random.key(0), jnp.zeros((2, 8, 8, 3)))
+    assert (loss.shape, loss.dtype) == ((), jnp.float32) and gradient == params
 
 
 def test_memory_is_saved_in_training_alone_and_with_the_same_weights():

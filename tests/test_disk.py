@@ -1,10 +1,15 @@
 """Files appear whole or not at all, whoever else writes them; the cache folder is where the user wants it."""
 
+import errno
+import os
+import signal
+import warnings
 from pathlib import Path
 
 import pytest
 
 from sdedit_jax import disk
+from tests.processes import holding
 
 
 def test_the_cache_is_in_the_home_unless_it_is_moved(monkeypatch, tmp_path):
@@ -62,3 +67,34 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
             assert first != second and first.name.startswith(".")
         assert path.read_text() == "second"
     assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_second_process_is_refused_and_told_of_the_first_until_that_dies(tmp_path):
+    with holding(tmp_path) as holder:
+        with pytest.raises(disk.Occupied, match=rf"Process {holder.pid} on .*, since 20"), disk.alone_in(tmp_path):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    assert (tmp_path / ".lock").read_text()  # stale, and harmless
+    with disk.alone_in(tmp_path):
+        assert f'"pid": {os.getpid()}' in (tmp_path / ".lock").read_text()
+
+
+def test_a_folder_is_free_again_after_the_block(tmp_path):
+    for _ in range(2):
+        with warnings.catch_warnings(), disk.alone_in(tmp_path / "new" / "run"):
+            warnings.simplefilter("error")
+            assert (tmp_path / "new" / "run").is_dir()
+    assert not (tmp_path / "new" / "run" / ".lock").read_text()
+
+
+def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch):
+    import fcntl
+
+    def lockf(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with pytest.warns(UserWarning, match="cannot be locked .*No locks available.*: start no second run in it"):
+        with disk.alone_in(tmp_path):
+            pass

@@ -16,12 +16,13 @@ PACKAGE = ROOT / "sdedit_jax"
 FLOORS = [
     [{"keys", "pixels", "sdes", "solvers", "trees"}, {"models"}],  # mathematics | networks: neither knows the other
     [{"score"}],
-    [{"editing"}, {"losses"}, {"parallel"}, {"sampling"}, {"strokes"}],  # methods: arrays in, arrays out
+    [{"editing"}, {"losses"}, {"parallel"}, {"sampling"}, {"strokes"}, {"tuning"}],  # methods: arrays in, arrays out
     [{"build"}],
     [{"disk"}, {"distributed"}],
     # doors: each hides one part of the outside world
     [{"checkpoints"}, {"data"}, {"images"}, {"interrupts"}, {"metrics"}, {"sheets"}, {"weights"}],
-    [{"survey"}, {"training"}],
+    [{"baselines"}],
+    [{"evaluation"}, {"survey"}, {"training"}],
     [{"cli"}],
 ]
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for room in floor for name in room}

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise, UniformTimes, Weighting
-from sdedit_jax.score import denoise, score
+from sdedit_jax.models import NoiseFromV, NoiseFromX0
+from sdedit_jax.score import ScalesOfLabel, denoise, score
 from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE, SubVPSDE, expand
 from tests.analytic import GaussianNetwork, LinearNetwork
 
@@ -74,6 +75,57 @@ def test_weightings_are_the_papers_losses_of_score_and_denoised_picture(sde):
 
     for ours, theirs in losses(X0, Z):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4)  # the errors are differences in float32
+
+
+@pytest.mark.parametrize("sde", [VPSDE(), DiscreteVPSDE()], ids=lambda sde: type(sde).__name__)
+def test_weightings_are_the_papers_losses_of_raw_outputs(sde):
+    """Of the error of v (Salimans and Ho 2022): 1; and with SNR = alpha^2 / sigma^2 (Hang et al. 2023): min(SNR, gamma)
+    of the error of x0, and min(SNR, gamma) / (SNR + 1) of that of v."""
+    network, t, gamma = LinearNetwork(0.2, 0.001), jnp.array([0.05, 0.6]), 5.0
+    v_loss = DenoisingScoreMatching(NoiseFromV(network, ScalesOfLabel(sde)), sde, weighting=Weighting("v"))
+    min_snr = Weighting("min_snr", snr_gamma=gamma)
+    v_min_snr = dataclasses.replace(v_loss, weighting=min_snr)
+    x0_min_snr = dataclasses.replace(v_min_snr, model=NoiseFromX0(network, ScalesOfLabel(sde)))
+    snr = (sde.alpha(t) / sde.sigma(t)) ** 2
+    assert snr[0] > gamma > snr[1]
+
+    @jax.jit
+    def losses(x0, z):
+        alpha, sigma = expand(sde.alpha(t), x0), expand(sde.sigma(t), x0)
+        raw = network.apply({}, alpha * x0 + sigma * z, sde.noise_label(t))
+        v_error, x0_error = (jnp.square(raw - truth).mean(axis=(1, 2, 3)) for truth in (alpha * z - sigma * x0, x0))
+        capped = jnp.minimum(snr, gamma)
+        pairs = ((v_loss, v_error), (v_min_snr, capped / (snr + 1) * v_error), (x0_min_snr, capped * x0_error))
+        return [(loss_fn.per_image({}, x0, t, z), theirs) for loss_fn, theirs in pairs]
+
+    for ours, theirs in losses(X0, Z):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4)  # the errors are differences in float32
+
+
+@by_sde
+def test_min_snr_is_one_but_where_there_is_little_noise(sde):
+    """min(SNR, gamma) / SNR of the error of the noise (Hang et al. 2023), for any gamma."""
+    ratios, gamma = np.array([0.1, 0.4, 1.0, 5.0]), 4.0
+    t = sde.time_of(jnp.asarray(ratios))
+    expected = np.minimum(ratios**-2, gamma) / ratios**-2
+    np.testing.assert_allclose(Weighting("min_snr", snr_gamma=gamma)(sde, t), expected, rtol=1e-3)  # time_of in float32
+    np.testing.assert_array_equal(Weighting("min_snr", snr_gamma=1e9)(sde, t), 1.0)  # all as "noise"
+
+
+def test_the_weight_of_min_snr_takes_away_what_the_picture_s_error_is_divided_by(new_key):
+    """A picture that is off by 0.1 everywhere costs gamma 0.01 where there is least noise, and not 0.01 / sigma^2."""
+
+    class Off(nn.Module):
+        @nn.compact
+        def __call__(self, x, noise_label, train=False):
+            return jnp.full_like(x, 0.1)
+
+    sde, x0 = VPSDE(), jnp.zeros((3, 8, 8, 3))
+    t = jnp.array([1e-5, 1e-3, 0.05])
+    loss_fn = DenoisingScoreMatching(NoiseFromX0(Off(), ScalesOfLabel(sde)), sde, weighting=Weighting("min_snr"))
+    losses = loss_fn.per_image({}, x0, t, jax.random.normal(new_key(), x0.shape))
+    # x holds sigma z, 1e-3 of it, rounded, beside which 0.1 is known to 1e-4 of itself.
+    np.testing.assert_allclose(losses, 5.0 * 0.01, rtol=1e-3)
 
 
 @by_sde

@@ -186,6 +186,18 @@ def test_noise_labels():
 
 
 @by_name
+def test_a_label_tells_its_time(sde):
+    t = jnp.linspace(0.05, 0.95, 7)
+    np.testing.assert_allclose(sde.time_of_label(sde.noise_label(t)), t, rtol=2e-5)  # VE: a logarithm in float32
+
+
+@pytest.mark.parametrize("sde", [DiscreteVPSDE(num_levels=20), VESDE(num_levels=20)], ids=lambda s: type(s).__name__)
+def test_a_level_tells_its_time(sde):
+    t = sde.quantize((jnp.arange(20.0) + 0.5) / 20)
+    np.testing.assert_allclose(sde.time_of_label(sde.noise_label(t)), t, atol=1e-6)  # float32 in levels of size 1
+
+
+@by_name
 def test_denoise_with_the_exact_score_is_the_posterior_mean(sde):
     """Data N(m, s^2): E[x_0 | x_t] is the regression of x_0 on x_t."""
     m, s, t = 0.3, 0.5, jnp.array(0.5)

@@ -38,6 +38,13 @@ def test_the_default_is_six_colours_near_the_photograph():
     assert np.square(painting - photo).mean() < 0.5 * np.square(flat - photo).mean()
 
 
+def test_the_papers_setting_at_256():
+    photo = photograph(size=256)
+    painting = simulate_strokes(photo)
+    assert len(colors_of(painting)) <= 6
+    np.testing.assert_array_equal(painting, simulate_strokes(photo, num_colors=6, kernel_size=23))
+
+
 def test_strokes_are_far_larger_than_the_photographs_grain():
     def share_of_borders(image):
         return (image[1:] != image[:-1]).any(axis=-1).mean()

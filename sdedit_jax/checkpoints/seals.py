@@ -28,12 +28,12 @@ def is_sealed(folder: Path) -> bool:
 
 
 def facts(folder: Path) -> Any:
-    """What `seal` was given. SealError if the seal itself is missing or damaged."""
+    """What `seal` was given. SealError if the seal itself is missing or damaged, OSError if it cannot be read."""
     return _read(folder)["facts"]
 
 
 def check(folder: Path) -> None:
-    """SealError naming the first file that is missing or not as it was sealed."""
+    """SealError naming the first file that is missing or not as it was sealed; OSError for one that cannot be read."""
     for name, crc in _read(folder)["files"].items():
         path = folder / name
         if not path.exists():
@@ -45,7 +45,7 @@ def check(folder: Path) -> None:
 def _read(folder: Path) -> dict[str, Any]:
     try:
         text, _, crc = (folder / NAME).read_text(encoding="utf-8").partition("\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (FileNotFoundError, UnicodeDecodeError) as error:
         raise SealError(f"{NAME} cannot be read: {error}") from error
     if crc != f"{zlib.crc32(text.encode())}\n":
         raise SealError(f"{NAME} is not as it was written (CRC-32).")

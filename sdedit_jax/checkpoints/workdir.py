@@ -5,12 +5,9 @@ import errno
 import json
 import os
 import shutil
-import socket
-import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from sdedit_jax import disk, trees
 
@@ -25,24 +22,16 @@ class CheckpointError(ValueError):
 def locked(workdir: Path) -> Iterator[None]:
     """Makes `workdir` if need be, and keeps it for this process while the block runs; reading it stays possible.
 
-    The system forgets the lock, on the file ``.lock``, when the process ends in whatever way. Raises CheckpointError,
-    which names the other process, if one has it; warns where the file system knows no locks.
+    Raises CheckpointError, which names the other process, if one trains there.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / ".lock").open("a+", encoding="utf-8") as file:
+    with contextlib.ExitStack() as stack:
         try:
-            _lock(file)
-        except BlockingIOError as error:
+            stack.enter_context(disk.alone_in(workdir))
+        except disk.Occupied as error:
             raise CheckpointError(
-                f"{_holder(file)} trains in {workdir}. Wait for it, stop it, or choose another --workdir."
+                f"{error} trains in {workdir}. Wait for it, stop it, or choose another --workdir."
             ) from error
-        except (ImportError, OSError) as error:  # no locks on Windows, nor on some network file systems
-            warnings.warn(f"{workdir} cannot be locked ({error}): start no second run in it.", stacklevel=3)
-        file.truncate(0)
-        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
-        file.flush()
         yield
-        file.truncate(0)
 
 
 @contextlib.contextmanager
@@ -122,22 +111,3 @@ def require_space(folder: Path, num_bytes: int) -> None:
 
 def _removed(workdir: Path) -> CheckpointError:
     return CheckpointError(f"{workdir}, the folder of this run, was removed while it ran.")
-
-
-def _lock(file: TextIO) -> None:
-    import fcntl
-
-    try:
-        # Not flock: that would be inherited by, and outlive this process in, the workers that read the data.
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except PermissionError as error:  # how some systems say that another has it
-        raise BlockingIOError(*error.args) from error
-
-
-def _holder(file: TextIO) -> str:
-    file.seek(0)
-    try:
-        found = json.load(file)
-        return f"Process {found['pid']} on {found['host']}, since {found['since']},"
-    except (ValueError, KeyError):  # it is just writing it
-        return "Another process"

@@ -12,12 +12,29 @@ from absl import app, logging
 
 from sdedit_jax import distributed
 from sdedit_jax.cli import arguments
+from sdedit_jax.cli.converting import convert
+from sdedit_jax.cli.evaluating import evaluate
+from sdedit_jax.cli.photographs import strokes
 from sdedit_jax.cli.pictures import edit, sample
 from sdedit_jax.cli.preparing import prepare
 from sdedit_jax.cli.surveys import survey, survey_results
-from sdedit_jax.cli.training import convert, dry_run, train
+from sdedit_jax.cli.sweeping import sweep
+from sdedit_jax.cli.training import dry_run, train
 
-__all__ = ["convert", "dry_run", "edit", "main", "prepare", "sample", "survey", "survey_results", "train"]
+__all__ = [
+    "convert",
+    "dry_run",
+    "edit",
+    "evaluate",
+    "main",
+    "prepare",
+    "sample",
+    "strokes",
+    "survey",
+    "survey_results",
+    "sweep",
+    "train",
+]
 
 
 def main() -> None:
@@ -50,6 +67,10 @@ def _run(argv: list[str]) -> None:
             edit(request.config, out)
         case "sample":
             sample(request.config, out)
+        case "sweep":
+            sweep(request.config, out)
+        case "strokes":
+            strokes(request.config, request.source, out)
         case "prepare":
             prepare(request.config, request.source, Path(request.out) if request.out else None)
         case "train":
@@ -66,6 +87,8 @@ def _run(argv: list[str]) -> None:
             if not request.source or not request.out:
                 raise ValueError("--mode convert needs --source MODEL and --out NAME.safetensors or FOLDER.")
             convert(request.config, request.source, out, request.dtype)
+        case "evaluate":
+            evaluate(request.config, out)
         case "survey":
             survey(request.config, request.source, request.out)
         case "survey_results":

@@ -22,9 +22,12 @@ CONFIG_FOLDERS = (Path(__file__).parents[2] / "configs", Path(__file__).parents[
 MODES = {
     "edit": "turns painted pictures into realistic ones (--guide, else the shipped examples) and writes them to --out",
     "sample": "draws pictures from nothing and writes them to --out",
+    "sweep": "edits each guide at many t0 (rows) with several seeds (columns), on one sheet, and measures L2",
+    "strokes": "paints the photograph --source, or those of a folder, as a person would, and writes guides to --out",
     "prepare": "makes the data set --source, or that of the config, ready in --out at the size of the config",
     "train": "trains the model of the config in --workdir, from its newest checkpoint on",
     "convert": "writes the model --source as --out, NAME.safetensors, or without an ending a diffusers folder",
+    "evaluate": "edits held-out pictures in all the ways of the paper, measures them, writes a report into --out",
     "survey": "makes the pages of a survey, --out, in which people compare the pictures of the methods in --source",
     "survey_results": "counts what the raters of the survey --source prefer, and writes it into --out or there",
 }
@@ -32,15 +35,25 @@ MODES = {
 FLAGS_OF = {
     "edit": ("workdir", "out", "guide", "mask", "t0", "num_samples", "num_steps", "num_repeats", "seed"),
     "sample": ("workdir", "out", "num_samples", "num_steps", "seed"),
+    "sweep": ("workdir", "out", "guide", "mask", "num_samples", "num_steps", "num_repeats", "seed", "target_l2"),
+    "strokes": ("source", "out", "num_colors"),
     "prepare": ("source", "out"),
     "train": ("workdir", "seed", "init_from", "dry_run"),
     "convert": ("source", "out", "dtype"),
+    "evaluate": ("workdir", "out", "t0", "num_steps", "num_repeats", "seed"),
     "survey": ("source", "out", "seed"),
     "survey_results": ("source", "out"),
 }
-MODES_OF_MANY = ("edit", "sample", "train")  # modes that several processes can share
+MODES_OF_MANY = ("edit", "sample", "train", "evaluate")  # modes that several processes can share
 FLAGS_OF |= {mode: (*FLAGS_OF[mode], "coordinator", "num_processes", "process_id") for mode in MODES_OF_MANY}
-SECTION_OF = {"edit": "editing", "sample": "sampling"}
+# The sections of the config that the flags are written into, where they have fields of these names.
+SECTIONS_OF = {
+    "edit": ("editing",),
+    "sample": ("sampling",),
+    "sweep": ("editing", "sweep"),
+    "strokes": ("strokes",),
+    "evaluate": ("editing",),
+}
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, f"A config file or the name of a shipped one, and :FORM if it has forms; else {DEFAULT_CONFIG}."
@@ -51,7 +64,7 @@ _FLAGS = {
     for flag in (
         flags.DEFINE_string("out", None, "Folder of the results, 'out' if not given; prepare, convert: what to write."),
         flags.DEFINE_string(
-            "workdir", None, "Folder of a training run: train writes it, edit and sample use its model."
+            "workdir", None, "Folder of a training run: train writes it, edit, sample and evaluate use its model."
         ),
         flags.DEFINE_string(
             "guide", None, "Picture, [mask, image] .pth file, or folder, to edit. X_mask.png beside X.png is its mask."
@@ -63,12 +76,17 @@ _FLAGS = {
         flags.DEFINE_integer("num_samples", None, "Candidates for each guide, or pictures to sample."),
         flags.DEFINE_integer("num_steps", None, "Solver steps from t0, or from noise, to a picture."),
         flags.DEFINE_integer("num_repeats", None, "How often the edit is repeated on its own result."),
+        flags.DEFINE_float(
+            "target_l2", None, "How far, in L2, the edit may be from its guide: sweep finds the t0 for it."
+        ),
+        flags.DEFINE_integer("num_colors", None, "Of the strokes, 2 to 256; the paper paints with 6."),
         flags.DEFINE_integer("seed", None, "The same seed and settings make the same pictures.", 0, 2**32 - 1),
         flags.DEFINE_string(
             "source",
             None,
             "Model to convert: a file, a training or diffusers folder, an address, or a known name; data set to "
-            "prepare: a folder, a file, or a name that TFDS knows; pictures of methods, or a survey's folder.",
+            "prepare: a folder, a file, or a name that TFDS knows; pictures of methods, or a survey's folder; "
+            "photographs to paint strokes of.",
         ),
         flags.DEFINE_string(
             "init_from", None, "Model that training starts from: a name, file, folder or address, as for --source."
@@ -140,15 +158,15 @@ def request(argv: list[str]) -> Request:
             takes = ", ".join(f"--{other}" for other in FLAGS_OF[mode]) or "none but --config"
             raise ValueError(f"--{name} means nothing in --mode {mode}, whose flags are {takes}.")
     values: dict[str, Any] = {name: flag.value for name, flag in _FLAGS.items()}
-    section: Any = config[SECTION_OF[mode]] if mode in SECTION_OF else {}
-    for name in section:
-        if values.get(name) is not None:
-            section[name] = values[name]
+    for section in (config[name] for name in SECTIONS_OF.get(mode, ())):
+        for name in section:
+            if values.get(name) is not None:
+                section[name] = values[name]
     if values["seed"] is not None:
         config.seed = values["seed"]
     if values["init_from"] is not None:
         config.training.init_from = values["init_from"]
-    if mode in SECTION_OF and values["workdir"]:
+    if mode in SECTIONS_OF and values["workdir"]:
         config.weights = values["workdir"]
     return Request(mode, config, *(values[field.name] for field in dataclasses.fields(Request)[2:]))
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,15 @@ def tell_about(source: str, loaded: "Loaded") -> None:
         print(f"{source}: {sentence}")
     if loaded.assumed:
         print("What was assumed is taken from --config instead if that is of this very network.")
+
+
+def data_folder(config: ConfigDict) -> Path:
+    """The prepared data set of the config: the landscapes, or any TFDS folder given as `config.data.source`."""
+    if config.data.source != "landscapes":
+        return Path(config.data.source).expanduser()
+    from sdedit_jax.data.landscapes.builder import landscapes_folder
+
+    return landscapes_folder(config.data.dir, config.data.image_size)
 
 
 def bind_edit(

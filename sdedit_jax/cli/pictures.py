@@ -14,7 +14,7 @@ from sdedit_jax import disk, distributed, images, sheets
 from sdedit_jax.cli import guides
 from sdedit_jax.cli.guides import Pair
 from sdedit_jax.cli.models import EditFn, bind_edit, bind_sample, even_batches, in_rounds, load_model
-from sdedit_jax.cli.results import check_writable, require_positive, settings_of
+from sdedit_jax.cli.results import check_apart, check_writable, require_positive, settings_of
 
 if TYPE_CHECKING:
     from sdedit_jax.weights import Loaded
@@ -33,8 +33,8 @@ def edit(config: ConfigDict, out: Path) -> None:
         raise ValueError(f"t0 must be in (0, 1] (0 = keep the guide, 1 = ignore it), got {settings.t0}.")
     require_positive(settings, ("num_samples", "num_steps", "num_repeats"))
     pairs = guides.find_guides(settings.guide, settings.mask, settings.examples)
-    if len(pairs) > 1 and out.resolve() in {guide.parent.resolve() for guide, _ in pairs}:
-        raise ValueError(f"--out {out} is the folder of the guides, which results would join. Choose another folder.")
+    if len(pairs) > 1:
+        check_apart(out, [guide for guide, _ in pairs])
     sizes = {pair: guides.check_pair(*pair) for pair in pairs}
     check_writable(out)
 
@@ -108,7 +108,7 @@ def _edit_alike(
     edited = 0
 
     def edit_rows(rows: list[int]) -> "jax.Array":
-        fitted = {number: _fitted(loaded, pairs[number]) for number in {row // num_samples for row in rows}}
+        fitted = {number: fit_pair(loaded, pairs[number]) for number in {row // num_samples for row in rows}}
         x_guide, mask = (np.stack([fitted[row // num_samples][i] for row in rows]) for i in (0, 1))
         return run(loaded.params, image_keys[np.array(rows) % num_samples], x_guide, mask)
 
@@ -120,7 +120,7 @@ def _edit_alike(
             edited += 1
 
 
-def _fitted(loaded: "Loaded", pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+def fit_pair(loaded: "Loaded", pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """Guide (h, w, 3) and mask (h, w, 1) at the model's size."""
     x_guide, mask = guides.load_pair(*pair)
     size, multiple = loaded.image_size, loaded.model.downsampling_factor
@@ -136,11 +136,11 @@ def _write_edit(config: ConfigDict, loaded: "Loaded", pair: Pair, x_edit: np.nda
     fields["editing"] |= {"guide": str(guide), "mask": str(mask or "")}
     for index, candidate in enumerate(candidates):
         images.save_image(out / f"{guide.stem}_{index:02d}.png", candidate, fields | {"candidate": index})
-    columns = {"guide": _on_sheet(x_guide)}
+    columns = {"guide": on_sheet(x_guide)}
     if (x_mask < 1).any():
-        columns["mask"] = _on_sheet(x_mask)
-    columns[f"t0 = {config.editing.t0:g}"] = _noised(config, loaded, _fitted(loaded, pair)[0])
-    columns |= {f"{index:02d}": _on_sheet(candidate) for index, candidate in enumerate(candidates)}
+        columns["mask"] = on_sheet(x_mask)
+    columns[f"t0 = {config.editing.t0:g}"] = _noised(config, loaded, fit_pair(loaded, pair)[0])
+    columns |= {f"{index:02d}": on_sheet(candidate) for index, candidate in enumerate(candidates)}
     sheet = sheets.contact_sheet([list(columns.values())], [list(columns)])
     images.save_image(out / f"{guide.stem}_sheet.png", sheet, fields)
     disk.write_json(out / f"{guide.stem}.json", fields)
@@ -156,7 +156,7 @@ def _noised(config: ConfigDict, loaded: "Loaded", x: np.ndarray) -> np.ndarray:
     return np.asarray(x_t0 / (loaded.sde.alpha(t0) + loaded.sde.sigma(t0)))
 
 
-def _on_sheet(picture: np.ndarray) -> np.ndarray:
+def on_sheet(picture: np.ndarray) -> np.ndarray:
     """A picture or mask (H, W, C), made smaller if it is too large for a contact sheet."""
     fit = images.fit_to_model if picture.shape[-1] == 3 else images.fit_mask_to_model
     return fit(picture, min(*picture.shape[:2], SHEET_SIZE), 1)

@@ -17,6 +17,14 @@ def require_positive(section: ConfigDict, names: Iterable[str]) -> None:
             raise ValueError(f"{name} must be 1 or more, got {getattr(section, name)}.")
 
 
+def check_apart(folder: Path, pictures: Iterable[Path]) -> None:
+    """ValueError if any of the pictures lies in `folder`: the next run would take the results for guides as well."""
+    if folder.resolve() in {picture.parent.resolve() for picture in pictures}:
+        raise ValueError(
+            f"--out {folder} is the folder of the guides, which results would join. Choose another folder."
+        )
+
+
 def check_writable(folder: Path) -> None:
     """Proves that `folder` can be made and written, before anything long is started, and leaves nothing behind."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

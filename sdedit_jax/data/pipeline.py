@@ -20,8 +20,10 @@ from sdedit_jax.pixels import from_uint8
 
 RandomAccessSource: TypeAlias = grain.sources.RandomAccessDataSource[dict[str, Any]]
 
-# Batches, not records: a 256x256 batch of 32 is 25 MB, so what waits for the accelerator stays below 200 MB.
-READ_OPTIONS = grain.ReadOptions(num_threads=8, prefetch_buffer_size=8)
+# Batches, not records, are read by one thread each. 64 pictures of 256 x 256 are 50 MB, so eight such wait for the
+# accelerator, but only five of 8 pictures of 1024 x 1024.
+_MOST_AHEAD, _MOST_BYTES_AHEAD = 8, 2**29
+READ_OPTIONS = grain.ReadOptions(num_threads=_MOST_AHEAD, prefetch_buffer_size=_MOST_AHEAD)
 
 
 def open_source(
@@ -68,15 +70,24 @@ def train_batches(
         images = images.random_map(_random_flip)
     # Sharding comes last: the flip is drawn from a record's position among those of all processes. And it is by blocks:
     # training draws noise by row, so the rows of all processes have to be in the order that one process has them in.
-    blocks = _batches(images, batch_size // process_count).slice(slice(process_index, None, process_count))
-    batches = iter(blocks.to_iter_dataset(READ_OPTIONS))
+    block_size = batch_size // process_count
+    blocks = _batches(images, block_size).slice(slice(process_index, None, process_count))
+    batches = iter(blocks.to_iter_dataset(_read_options(source, block_size)))
     batches.set_state({"next_index": start_step})
     return batches
 
 
 def eval_batches(source: RandomAccessSource, batch_size: int) -> Iterator[np.ndarray]:
     """Every image once, in order: batches (B, H, W, 3), float32 in [-1, 1]; the last one may be shorter."""
-    return iter(_batches(grain.MapDataset.source(source), batch_size).to_iter_dataset(READ_OPTIONS))
+    batches = _batches(grain.MapDataset.source(source), batch_size)
+    return iter(batches.to_iter_dataset(_read_options(source, batch_size)))
+
+
+def _read_options(source: RandomAccessSource, batch_size: int) -> grain.ReadOptions:
+    """`READ_OPTIONS`, with fewer batches ahead where so many would take too much memory."""
+    num_bytes = batch_size * source[0]["image"].size * np.dtype(np.float32).itemsize
+    num_ahead = min(_MOST_AHEAD, max(1, _MOST_BYTES_AHEAD // num_bytes))
+    return grain.ReadOptions(num_threads=num_ahead, prefetch_buffer_size=num_ahead)
 
 
 def _batches(records: grain.MapDataset, batch_size: int) -> grain.MapDataset:

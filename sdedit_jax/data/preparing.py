@@ -8,7 +8,6 @@ from the source itself.
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -37,6 +36,9 @@ class Request:
     source: str
     image_size: int
     fit: FitMethod
+
+
+_REQUEST_FIELDS = tuple(field.name for field in dataclasses.fields(Request))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _finish(working: Path, folder: Path, request: Request, notes: Mapping[Shard,
 
 
 def _finished(folder: Path, request: Request) -> Prepared:
-    summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
+    summary = _read_fields(folder / _SUMMARY, *_REQUEST_FIELDS, "num_pictures", "skipped")
     _require_same(folder, summary, request)
     return Prepared(folder, summary["num_pictures"], summary["skipped"])
 
@@ -124,11 +126,23 @@ def _check_begun(working: Path, request: Request, fingerprint: str) -> None:
     path = working / "request.json"
     if not path.is_file():
         return disk.write_json(path, dataclasses.asdict(request) | {"fingerprint": fingerprint})
-    begun = json.loads(path.read_text(encoding="utf-8"))
+    begun = _read_fields(path, *_REQUEST_FIELDS, "fingerprint")
     _require_same(working, begun, request)
     if begun["fingerprint"] != fingerprint:
         raise DataError(f"{request.source} has changed since {working} was begun: remove that and start again.")
     _remove_leftovers(working / _DATA)
+
+
+def _read_fields(path: Path, *names: str) -> dict[str, Any]:
+    """The fields `names` of a JSON file; DataError if it has not all of them."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return {name: fields[name] for name in names}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is damaged, so what {path.parent} was made of is not known: give another folder, or remove that "
+            "one."
+        ) from error
 
 
 def _require_same(folder: Path, made: Mapping[str, Any], request: Request) -> None:
@@ -142,13 +156,12 @@ def _require_same(folder: Path, made: Mapping[str, Any], request: Request) -> No
 
 @contextlib.contextmanager
 def _alone_in(working: Path) -> Iterator[None]:
-    """Holds `working` for this process; the system lets go of it however the process ends."""
-    working.mkdir(parents=True, exist_ok=True)
-    with open(working / "lock", "w") as lock:
+    """Keeps `working` for this process while the block runs; DataError if another one has it."""
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"Another process is at work in {working}: wait for it, or stop it.") from error
+            stack.enter_context(disk.alone_in(working))
+        except disk.Occupied as error:
+            raise DataError(f"{error} is at work in {working}: wait for it, or stop it.") from error
         yield
 
 

@@ -2,6 +2,6 @@
 
 from sdedit_jax.models.ddpm import DDPM
 from sdedit_jax.models.ncsnpp import NCSNpp
-from sdedit_jax.models.preconditioning import EDMPreconditioned
+from sdedit_jax.models.preconditioning import EDMPreconditioned, NoiseFromV, NoiseFromX0
 
-__all__ = ["DDPM", "EDMPreconditioned", "NCSNpp"]
+__all__ = ["DDPM", "EDMPreconditioned", "NCSNpp", "NoiseFromV", "NoiseFromX0"]

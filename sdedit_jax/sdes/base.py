@@ -50,6 +50,10 @@ class SDE(abc.ABC):
         """What the networks trained for this SDE are told about t."""
 
     @abc.abstractmethod
+    def time_of_label(self, noise_label: jax.Array) -> jax.Array:
+        """The t with that `noise_label`."""
+
+    @abc.abstractmethod
     def quantize(self, t: jax.Array) -> jax.Array:
         """The training time for a uniform draw t in (0, 1]: t itself, or on a discrete SDE the level of its cell."""
 

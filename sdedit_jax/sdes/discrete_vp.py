@@ -73,6 +73,10 @@ class DiscreteVPSDE(SDE):
         """DDPM's step index."""
         return self._level(t) - 1.0
 
+    def time_of_label(self, noise_label: jax.Array) -> jax.Array:
+        """The end of the step of that index."""
+        return (noise_label + 1.0) / self.num_levels
+
     def quantize(self, t: jax.Array) -> jax.Array:
         """The end of the step that t lies in."""
         return jnp.clip(jnp.ceil(t * self.num_levels), 1.0, self.num_levels) / self.num_levels

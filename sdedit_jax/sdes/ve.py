@@ -65,6 +65,12 @@ class VESDE(SDE):
             return 0.5 * self.sigma(t)
         return (1.0 - t) * (self.num_levels - 1)
 
+    def time_of_label(self, noise_label: jax.Array) -> jax.Array:
+        """The time of twice that noise scale; on discrete levels that of the index."""
+        if self.num_levels is None:
+            return self.time_of(2.0 * noise_label)
+        return 1.0 - noise_label / (self.num_levels - 1)
+
     def quantize(self, t: jax.Array) -> jax.Array:
         """t itself, or one of `num_levels` times evenly spaced over [0, 1] (0 stands for sigma_min there)."""
         if self.num_levels is None:

@@ -52,6 +52,10 @@ class LinearBetaSDE(SDE):
         """999 t: DDPM's step index 0 to 999, made continuous."""
         return 999.0 * t
 
+    def time_of_label(self, noise_label: jax.Array) -> jax.Array:
+        """noise_label / 999."""
+        return noise_label / 999.0
+
     def quantize(self, t: jax.Array) -> jax.Array:
         """t: every time is trained."""
         return t

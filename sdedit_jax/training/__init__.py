@@ -6,16 +6,16 @@ The step knows no files and the loop no mathematics. The average of the paramete
 
 from sdedit_jax.training.errors import TrainingError
 from sdedit_jax.training.loop import Schedule, train
-from sdedit_jax.training.step import TrainState, init_state, train_step
+from sdedit_jax.training.step import TrainState, TrainStep, init_state
 from sdedit_jax.training.watching import Watched, validation_loss
 
 __all__ = [
     "Schedule",
     "TrainState",
+    "TrainStep",
     "TrainingError",
     "Watched",
     "init_state",
     "train",
-    "train_step",
     "validation_loss",
 ]

@@ -31,7 +31,7 @@ def _plot_over_steps(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     for name, label, style in (("loss", "training", "-"), ("validation_loss", "validation (EMA)", "o-")):
         steps, losses = _column(rows, "step", name), _column(rows, name, name)
         if steps:
-            axes.plot(steps, losses, style, label=label, linewidth=1, markersize=3)
+            axes.plot(steps, _numbers(losses), style, label=label, linewidth=1, markersize=3)
     axes.set(xlabel="step", ylabel="loss", yscale="log", title="Loss")
     _label_few_decades(axes)
     if axes.lines:
@@ -40,7 +40,7 @@ def _plot_over_steps(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _plot_over_levels(axes: Axes, looks: Sequence[Mapping[str, Any]]) -> None:
     for number in sorted({round(i) for i in np.linspace(0, len(looks) - 1, NUM_LEVELS_SHOWN)} if looks else ()):
-        by_level = looks[number]["validation_loss_by_level"]
+        by_level = _numbers(looks[number]["validation_loss_by_level"])
         times = (np.arange(len(by_level)) + 0.5) / len(by_level)
         axes.plot(times, by_level, "o-", label=f"step {looks[number]['step']}", linewidth=1, markersize=3)
     axes.set(xlabel="t (0 data, 1 noise)", ylabel="validation loss", yscale="log", title="Validation by noise level")
@@ -60,3 +60,8 @@ def _label_few_decades(axes: Axes) -> None:
 def _column(rows: Sequence[Mapping[str, Any]], name: str, where: str) -> list[Any]:
     """The field `name` of the rows that have the field `where`."""
     return [row[name] for row in rows if where in row]
+
+
+def _numbers(losses: Sequence[float | None]) -> np.ndarray:
+    """Gaps for those that were not finite."""
+    return np.array(losses, np.float64)

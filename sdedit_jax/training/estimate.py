@@ -1,17 +1,14 @@
 """What a run would need, before it runs."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from sdedit_jax import build
-from sdedit_jax.losses import DenoisingScoreMatching
 from sdedit_jax.training.placement import Placement
-from sdedit_jax.training.step import init_state, train_step
+from sdedit_jax.training.step import TrainStep, init_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,28 +20,17 @@ class Estimate:
     step_bytes: int
 
 
-def estimate(
-    loss_fn: DenoisingScoreMatching,
-    tx: optax.GradientTransformation,
-    ema_decay: float,
-    num_microbatches: int,
-    *,
-    batch_size: int,
-    image_size: int,
-    shard_state: bool = False,
-) -> Estimate:
-    """The needs of training with a batch of `batch_size` pictures over all devices, which may share the state.
+def estimate(train_step: TrainStep, *, batch_size: int, image_size: int, placement: Placement) -> Estimate:
+    """The needs of training with a batch of `batch_size` pictures over all devices, placed there by `placement`.
 
     The step is compiled, which tells its memory, and not run.
     """
-    placement = Placement(shard_state=shard_state)
-    params = build.param_shapes(loss_fn.model, image_size)
-    shapes = jax.eval_shape(lambda params: init_state(params, tx), params)
+    params = build.param_shapes(train_step.loss_fn.model, image_size)
+    shapes = jax.eval_shape(lambda params: init_state(params, train_step.tx), params)
     places = placement.of_state(shapes)
-    state = placement.on_devices(shapes, places)
+    state = placement.on_devices(shapes)
     x0 = jax.ShapeDtypeStruct((batch_size, image_size, image_size, 3), jnp.float32, sharding=placement.batched)
-    step = functools.partial(train_step, loss_fn=loss_fn, tx=tx, ema_decay=ema_decay, num_microbatches=num_microbatches)
-    step = jax.jit(step, donate_argnums=0, out_shardings=(places, placement.replicated))
+    step = jax.jit(train_step, donate_argnums=0, out_shardings=(places, placement.replicated))
     compiled = step.lower(state, jax.random.key(0), x0).compile()
     memory: Any = compiled.memory_analysis()
     num_params = sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,5 +1,6 @@
 """The loop of training: batches in, checkpoints and metrics out, cut anywhere and gone on with."""
 
+import contextlib
 import dataclasses
 import shlex
 import sys
@@ -9,18 +10,15 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 from tqdm import tqdm
 
 from sdedit_jax import distributed, interrupts
 from sdedit_jax.build import init_params
 from sdedit_jax.checkpoints import Checkpointer, pinned
-from sdedit_jax.losses import DenoisingScoreMatching
-from sdedit_jax.training.curves import save_curves
 from sdedit_jax.training.errors import TrainingError
 from sdedit_jax.training.metrics_log import MetricsLog
 from sdedit_jax.training.placement import Placement, Vote
-from sdedit_jax.training.step import TrainState, init_state, is_finite, train_step
+from sdedit_jax.training.step import TrainState, TrainStep, init_state, is_finite
 from sdedit_jax.training.tensorboard import TensorBoard
 from sdedit_jax.training.watching import Watch, Watched
 
@@ -33,11 +31,13 @@ class Schedule:
     log_every: int
     checkpoint_every: int
     sample_every: int
+    max_skipped_steps: int
+    """So many steps in a row without a finite loss and gradient end the run."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             if getattr(self, field.name) < 1:
-                raise ValueError(f"{field.name} must be 1 or more steps, got {getattr(self, field.name)}.")
+                raise ValueError(f"{field.name} must be 1 or more, got {getattr(self, field.name)}.")
 
     def due(self, step: int, every: int) -> bool:
         """Whether what happens `every` so many steps happens after `step` of them."""
@@ -46,61 +46,52 @@ class Schedule:
 
 def train(
     workdir: Path,
+    train_step: TrainStep,
     *,
-    loss_fn: DenoisingScoreMatching,
-    tx: optax.GradientTransformation,
-    ema_decay: float,
-    num_microbatches: int,
-    max_skipped_steps: int,
     schedule: Schedule,
     seed: int,
     batches_from: Callable[[int], Iterator[np.ndarray]],
     watched: Watched,
     params: Any = None,
+    placement: Placement | None = None,
     tensorboard: bool = False,
-    shard_state: bool = False,
 ) -> TrainState:
     """The state after `schedule.num_steps` steps, going on from the newest whole checkpoint in `workdir`, if any.
 
     Writes `metrics.jsonl`, `curves.png`, `checkpoints/` and the grids `edits/` and `samples/step_*.png` there. Asked to
     stop by Ctrl-C or SIGTERM it finishes the step, saves, prints the command to go on with and returns that state; a
-    second Ctrl-C quits at once.
+    second Ctrl-C quits at once. A state is saved before grids are drawn of it, which takes long and may fail.
 
     Args:
         workdir: the run's folder.
-        loss_fn: model, SDE and loss.
-        tx: the optimizer.
-        ema_decay: of the averaged parameters.
-        num_microbatches: parts of a batch that are computed one after the other, which takes less memory.
-        max_skipped_steps: so many steps in a row without a finite loss and gradient end the run.
+        train_step: what a step does.
         schedule: number of steps and intervals.
         seed: of the initial parameters and of the noise.
         batches_from: step -> this process's share (B, H, W, C) of the batches from that step on; the same ones whenever
             it is asked.
         watched: what validation loss and grids are made of, at intervals.
         params: those that training starts from; None: fresh ones.
+        placement: of the state on the devices; None: whole on each of them.
         tensorboard: whether metrics and grids are written for TensorBoard too.
-        shard_state: whether the devices share the averaged parameters and the optimizer's state among them.
 
     Raises:
         TrainingError: when too many steps in a row are skipped; parameters that are not finite are never saved.
         CheckpointError: when no checkpoint in `workdir` is whole, or they are of another model.
     """
     key_init, key_train = jax.random.split(jax.random.key(seed))
-    placement = Placement(shard_state=shard_state)
+    placement = placement or Placement()
 
     def initial(key, params):
         if params is None:
-            params = init_params(loss_fn.model, key, watched.x0.shape[1])
-        return init_state(params, tx)
+            params = init_params(train_step.loss_fn.model, key, watched.x0.shape[1])
+        return init_state(params, train_step.tx)
 
     shapes = jax.eval_shape(initial, key_init, params)
     places = placement.of_state(shapes)
 
     @jax.jit(donate_argnums=0, out_shardings=(places, placement.replicated))
     def step_fn(state, x0):
-        how = {"loss_fn": loss_fn, "tx": tx, "ema_decay": ema_decay, "num_microbatches": num_microbatches}
-        return train_step(state, key_train, x0, **how)
+        return train_step(state, key_train, x0)
 
     workdir.mkdir(parents=True, exist_ok=True)
     with (
@@ -108,13 +99,16 @@ def train(
         Checkpointer(workdir) as checkpointer,
         distributed.written_once(workdir) as folder,
         pinned(folder) as require_same_folder,
+        contextlib.ExitStack() as stack,
     ):
         asked_to_stop = Vote(placement)
         state = _first_state(checkpointer, placement, shapes, initial, key_init, params)
         first_step = int(state.step)
-        board = TensorBoard(folder / "tensorboard", first_step) if tensorboard else None
-        log = MetricsLog(folder / "metrics.jsonl", first_step, max_skipped_steps, board)
-        watch = Watch(folder, loss_fn, watched, seed, board)
+        board = None
+        if tensorboard:
+            board = stack.enter_context(contextlib.closing(TensorBoard(folder / "tensorboard", first_step)))
+        log = MetricsLog(folder / "metrics.jsonl", first_step, schedule.max_skipped_steps, board)
+        watch = Watch(folder, train_step.loss_fn, watched, seed=seed, log=log, board=board)
         batches = batches_from(first_step)
         steps = range(first_step + 1, schedule.num_steps + 1)
         silent = not distributed.is_first()
@@ -126,14 +120,13 @@ def train(
             require_same_folder()
             if stopping or schedule.due(step, schedule.log_every):
                 bar.set_postfix(log.write_means(step))
-            seen = {}
-            if schedule.due(step, schedule.sample_every):
-                with log.clock_stopped():
-                    log.write({"step": step, **(seen := watch(step, placement.local(state.ema_params)))})
-                    save_curves(folder / "curves.png", log.rows())
-            if seen or stopping or schedule.due(step, schedule.checkpoint_every):
+            looks = schedule.due(step, schedule.sample_every)
+            if looks or stopping or schedule.due(step, schedule.checkpoint_every):
                 _require_finite(state, step)
-                checkpointer.save(step, state, seen.get("validation_loss"))
+                validation_loss = watch.measure(step, placement.local(state.ema_params)) if looks else None
+                checkpointer.save(step, state, validation_loss)
+            if looks and not stopping:
+                watch.draw(step, placement.local(state.ema_params), stopping=interrupted)
             if stopping:
                 bar.close()
                 break
@@ -162,8 +155,9 @@ def _first_state(
     """The newest checkpoint that is whole, or without any the state `initial` of `arguments`."""
     if checkpointer.latest_step() is None:
         return jax.jit(initial, out_shardings=placement.of_state(shapes))(*arguments)
-    # All of it in every process, so that all find the same damage and pass over the same steps.
-    state = checkpointer.restore(placement.on_devices(shapes))
+    # All of it in every process, so that all find the same damage and pass over the same steps; and on the host, as a
+    # device may hold no more than its share.
+    state = checkpointer.restore(placement.on_host(shapes))
     distributed.require_same(int(state.step), "The step that training goes on from")
     if distributed.is_first():
         checkpointer.set_aside_after(int(state.step))

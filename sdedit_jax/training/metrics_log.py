@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import math
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,13 @@ class MetricsLog:
 
     def __init__(self, path: Path, step: int, max_skipped_steps: int, board: TensorBoard | None = None):
         self._path, self._step, self._max_skipped_steps, self._board = path, step, max_skipped_steps, board
-        # What came after the checkpoint is done, and logged, again.
-        kept = "".join(line + "\n" for line in _lines(path) if json.loads(line)["step"] <= step)
+        lines = _lines(path)
+        rows = [row for line in lines if (row := _row(line)) is not None]
+        if len(rows) < len(lines):
+            warnings.warn(f"{path}: {len(lines) - len(rows)} of its lines are damaged and left out.", stacklevel=2)
         with disk.replacing(path) as temporary:
-            temporary.write_text(kept, encoding="utf-8")
+            # What came after the checkpoint is done, and logged, again.
+            temporary.write_text("".join(_line(row) for row in rows if row["step"] <= step), encoding="utf-8")
         self._newest: dict[str, jax.Array] | None = None
         self._skipped_in_a_row = 0
         self._restart()
@@ -86,18 +91,37 @@ class MetricsLog:
         self._start += time.perf_counter() - start
 
     def write(self, row: dict[str, Any]) -> None:
-        """Appends `row`."""
+        """Appends `row`, with null for numbers that are not finite, which JSON has not."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(_line(row))
         if self._board is not None:
             self._board.write(row)
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the run, the oldest first."""
-        return [json.loads(line) for line in _lines(self._path)]
+        return [row for line in _lines(self._path) if (row := _row(line)) is not None]
 
 
 def _lines(path: Path) -> list[str]:
     """The complete lines of the file; a run that was killed may have left half of one."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return text[: text.rfind("\n") + 1].splitlines()
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return text.split("\n")[:-1]
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """The row that a line is, None for one that is damaged, as by a loss of power."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps({name: _finite(value) for name, value in row.items()}, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from sdedit_jax.training.step import TrainState
 
@@ -29,13 +29,17 @@ class Placement:
         """The batch of all processes, of which `x0` (B, H, W, C) is the share of this one."""
         return jax.make_array_from_process_local_data(self.batched, x0)
 
-    def on_devices(self, shapes: TrainState, places: TrainState | None = None) -> TrainState:
-        """`shapes`, of `jax.ShapeDtypeStruct`, each with the sharding that `places` has for it, or on every device."""
-        if places is None:
-            places = jax.tree.map(lambda leaf: self.replicated, shapes)
-        return jax.tree.map(
-            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), shapes, places
-        )
+    def on_devices(self, shapes: TrainState) -> TrainState:
+        """`shapes`, of `jax.ShapeDtypeStruct`, each with its sharding during training."""
+        return jax.tree.map(_placed, shapes, self.of_state(shapes))
+
+    def on_host(self, shapes: TrainState) -> TrainState:
+        """`shapes`, of `jax.ShapeDtypeStruct`, each whole in the memory of this host, of which it has more."""
+        try:
+            host = jax.local_devices(backend="cpu")[0]
+        except RuntimeError:  # JAX was told to use other devices alone
+            host = jax.local_devices()[0]
+        return jax.tree.map(lambda leaf: _placed(leaf, SingleDeviceSharding(host)), shapes)
 
     def of_state(self, state: TrainState) -> TrainState:
         """The sharding of each leaf of `state`, of arrays or `jax.ShapeDtypeStruct`, during training."""
@@ -46,8 +50,12 @@ class Placement:
         return everywhere.replace(**split)
 
     def spread(self, state: TrainState) -> TrainState:
-        """`state`, which may be on every device, with each array where it is during training."""
-        return jax.jit(lambda state: state, out_shardings=self.of_state(state), donate_argnums=0)(state)
+        """`state`, which every process has whole, with each array where it is during training."""
+
+        def spread(leaf: Any, place: NamedSharding) -> jax.Array:
+            return jax.make_array_from_callback(leaf.shape, place, np.asarray(leaf).__getitem__)
+
+        return jax.tree.map(spread, state, self.of_state(state))
 
     def local(self, tree: Any) -> Any:
         """The arrays of `tree`, whole, on the first device of this process; all processes have to take part."""
@@ -61,6 +69,10 @@ class Placement:
             return self.replicated
         axis = max(even, key=lambda axis: leaf.shape[axis])
         return NamedSharding(self._mesh, PartitionSpec(*(None,) * axis, "data"))
+
+
+def _placed(leaf: Any, place: Sharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
 
 class Vote:

@@ -1,5 +1,6 @@
 """The metrics and grids of a run for TensorBoard, by tensorboardX, which needs no TensorFlow."""
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,12 @@ from sdedit_jax.pixels import to_uint8
 from sdedit_jax.training.errors import TrainingError
 
 
+def require_installed() -> None:
+    """TrainingError where tensorboardX is not."""
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise TrainingError('config.training.tensorboard needs tensorboardX: pip install "sdedit_jax[tensorboard]".')
+
+
 class TensorBoard:
     """The event files in `folder`; what an earlier run wrote there after `step` is hidden.
 
@@ -17,12 +24,9 @@ class TensorBoard:
     """
 
     def __init__(self, folder: Path, step: int):
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise TrainingError(
-                'config.training.tensorboard needs tensorboardX: pip install "sdedit_jax[tensorboard]".'
-            ) from error
+        require_installed()
+        from tensorboardX import SummaryWriter
+
         self._writer = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, row: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ def step_folder(run_dir, step=20):
 
 
 def unsealed(run_dir, step=20):
-    """The folder of a step as the first runs wrote it."""
+    """The folder of a step as a kill before its seal leaves it, and as the first runs wrote it."""
     (step_folder(run_dir, step) / seals.NAME).unlink()
     return step_folder(run_dir, step)
 
@@ -153,12 +153,13 @@ def test_a_step_with_checksums_of_other_leaves_is_damaged(run_dir):
         checkpoints.restore(template(new_state(0)), step=20)
 
 
-def test_a_step_without_checksums_is_restored_as_it_is(run_dir):
-    """Those of the first runs have none."""
+def test_a_step_with_which_nothing_can_be_compared_is_not_read(run_dir):
     change_record(run_dir, lambda custom: custom.clear())
     with Checkpointer(run_dir) as checkpoints:
-        assert_same_bits(checkpoints.restore(template(new_state(0)), step=20), new_state(20))
-    assert_same_bits(restore_ema(run_dir), new_state(20).ema_params)
+        with pytest.raises(CheckpointError, match="Step 20 .* is damaged: its record has no checksums"):
+            checkpoints.restore(template(new_state(0)), step=20)
+    with pytest.warns(UserWarning, match="no checksums; looking for an older step"):
+        assert_same_bits(restore_ema(run_dir), new_state(10).ema_params)
 
 
 def test_another_model_is_not_damage(run_dir, recwarn):

@@ -163,6 +163,15 @@ def test_the_step_with_the_lowest_loss_is_kept_beside_the_newest(tmp_path):
     np.testing.assert_array_equal(restore_ema(tmp_path, 2)["x"], 2.0)
 
 
+def test_a_kill_before_the_seal_does_not_forget_the_best(tmp_path):
+    with saved_with_losses(tmp_path, [0.5, 0.2]):
+        (tmp_path / "checkpoints" / "2" / seals.NAME).unlink()
+    with Checkpointer(tmp_path) as checkpoints:
+        for step in (3, 4):
+            checkpoints.save(step, {"ema_params": {"x": jnp.zeros(2)}}, 0.4)
+    assert (checkpoints.steps(), checkpoints.best_step()) == ([2, 3, 4], 2)
+
+
 def test_the_best_may_be_the_newest_or_none_at_all(tmp_path):
     with saved_with_losses(tmp_path / "falling", [0.5, 0.4, 0.3]) as checkpoints:
         assert (checkpoints.steps(), checkpoints.best_step()) == ([2, 3], 3)

@@ -1,70 +1,21 @@
 """A training folder belongs to one process at a time, and says what is wrong with it or its disk."""
 
-import errno
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import warnings
 from pathlib import Path
 
 import pytest
 
 from sdedit_jax.checkpoints import CheckpointError, explained, located, locked, pinned, read_config, write_config
-from tests.processes import ROOT
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from sdedit_jax.checkpoints.workdir import locked
-with locked(Path(sys.argv[1])):
-    print("locked", flush=True)
-    time.sleep(600)
-"""
+from tests.processes import holding
 
 
-@pytest.fixture
-def holder(tmp_path):
-    """Another process that has the folder."""
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stdout.readline() == "locked\n"
-        yield process
-        process.kill()
-
-
-def test_a_second_process_is_refused_and_told_of_the_first_until_that_dies(holder, tmp_path):
-    with pytest.raises(CheckpointError, match=rf"Process {holder.pid} on .*, since 20.*, trains in .*--workdir"):
-        with locked(tmp_path):
-            pass
-    write_config(tmp_path, {"seed": 1})  # reading and writing files is not what is locked
-    assert read_config(tmp_path) == {"seed": 1}
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    assert (tmp_path / ".lock").read_text()  # stale, and harmless
-    with locked(tmp_path):
-        assert f'"pid": {os.getpid()}' in (tmp_path / ".lock").read_text()
-
-
-def test_a_folder_is_free_again_after_the_block(tmp_path):
-    for _ in range(2):
-        with warnings.catch_warnings(), locked(tmp_path / "new" / "run"):
-            warnings.simplefilter("error")
-            assert (tmp_path / "new" / "run").is_dir()
-    assert not (tmp_path / "new" / "run" / ".lock").read_text()
-
-
-def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch):
-    import fcntl
-
-    def lockf(file, operation):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "lockf", lockf)
-    with pytest.warns(UserWarning, match="cannot be locked .*No locks available.*: start no second run in it"):
-        with locked(tmp_path):
-            pass
+def test_a_second_process_is_refused_and_told_of_the_first(tmp_path):
+    with holding(tmp_path) as holder:
+        with pytest.raises(CheckpointError, match=rf"Process {holder.pid} on .*, since 20.*, trains in .*--workdir"):
+            with locked(tmp_path):
+                pass
+        write_config(tmp_path, {"seed": 1})  # reading and writing files is not what is locked
+        assert read_config(tmp_path) == {"seed": 1}
 
 
 def test_a_full_disk_is_told_of_with_the_way_on(tmp_path):

@@ -115,6 +115,13 @@ def test_flags_mean_what_the_mode_makes_of_them():
     request = request_of("--mode=train", "--workdir=runs/x", "--config", "default")
     assert request["workdir"] == "runs/x" and request["config"]["weights"] == ""
     assert request_of("--config=cifar10:ncsnpp_deep", "--t0=0.2")["config"]["weights"] == "cifar10:ncsnpp_deep"
+    request = request_of("--mode=sweep", "--num_samples=3", "--num_steps=7", "--target_l2=2.5")
+    assert request["config"]["sweep"] == shipped.sweep.to_dict() | {"num_samples": 3, "target_l2": 2.5} | {
+        "t0s": list(shipped.sweep.t0s)
+    }
+    assert request["config"]["editing"]["num_steps"] == 7
+    request = request_of("--mode=strokes", "--num_colors=16")
+    assert request["config"]["strokes"] == {"num_colors": 16, "size": 256}
     request = request_of("--mode=convert", "--source=a", "--out=b.safetensors", "--dtype=float16")
     assert (request["source"], request["out"], request["dtype"]) == ("a", "b.safetensors", "float16")
 

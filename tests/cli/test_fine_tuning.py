@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import jax
 import numpy as np
@@ -63,6 +64,14 @@ def test_it_goes_on_without_that_model(own_config, model_file, tmp_path):
     assert max(row["step"] for row in rows) == 3
 
 
+def test_a_picture_more_or_less_is_refused_as_it_draws_another_line(own_config, photos, tmp_path):
+    """Of ten pictures as many are trained on as of eleven, but not the same ones."""
+    cli.train(own_config, tmp_path / "run")
+    (photos / "0.png").unlink()
+    with pytest.raises(ValueError, match="began with 9 and 2 pictures .* has 9 and 1 now: pictures that were held out"):
+        cli.train(own_config, tmp_path / "run")
+
+
 def test_a_missing_model_is_named_and_nothing_is_written(own_config, tmp_path):
     own_config.training.init_from = "nothing"
     with pytest.raises(ValueError, match="There is no model file 'nothing', nor a model of that name"):
@@ -86,3 +95,18 @@ def test_a_dry_run_checks_what_a_run_checks(own_config, photos):
     own_config.data.source = str(photos / "nowhere")
     with pytest.raises(ValueError, match="No usable data set in .*nowhere"):
         cli.dry_run(own_config, None)
+
+
+@pytest.mark.parametrize("mode", [cli.train, cli.dry_run])
+def test_a_place_that_cannot_be_written_is_refused(own_config, photos, mode):
+    with pytest.raises(ValueError, match="Cannot write into .*0.png.*: Not a directory. Choose another folder"):
+        mode(own_config, photos / "0.png" / "run")
+
+
+@pytest.mark.parametrize("mode", [cli.train, cli.dry_run])
+def test_tensorboard_without_its_package_is_refused_before_anything_is_written(own_config, tmp_path, mode, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    own_config.training.tensorboard = True
+    with pytest.raises(ValueError, match="config.training.tensorboard needs tensorboardX"):
+        mode(own_config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,10 +12,10 @@ from ml_collections import ConfigDict
 
 from configs import landscapes
 from sdedit_jax import cli, weights
-from sdedit_jax.cli import training
-from tests.checkpoints.test_workdir import HOLD
+from sdedit_jax.checkpoints import CheckpointError, explained
+from sdedit_jax.cli import runs, training
 from tests.cli.tiny import MODEL, SIZE, names, read, run_edit, write_guide
-from tests.processes import start
+from tests.processes import holding
 
 
 def test_convert_makes_one_file_that_gives_the_same_model(model_file, tmp_path, capsys):
@@ -82,11 +84,9 @@ def test_a_run_leaves_metrics_edits_and_a_model_that_edits(workdir, config, out,
 
 
 def test_a_second_run_in_a_folder_is_refused_before_it_writes(data_config, tmp_path):
-    with start(HOLD, tmp_path) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
+    with holding(tmp_path) as holder:
         with pytest.raises(ValueError, match=f"Process {holder.pid} on .* trains in {tmp_path}"):
             cli.train(data_config, tmp_path)
-        holder.kill()
     assert names(tmp_path) == [".lock"]
 
 
@@ -104,11 +104,93 @@ def test_a_run_is_not_overwritten_by_that_of_another_model(workdir, data_config)
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
+        ("seed", 99, "holds a run that began with --seed 0, which it keeps, but 99 is asked for"),
+        ("training.init_from", "landscapes", "began with --init_from '', which it keeps, but landscapes is asked for"),
+    ],
+)
+def test_a_run_keeps_what_it_began_with(workdir, data_config, field, value, message):
+    before = (workdir / "config.json").read_bytes()
+    other = ConfigDict(data_config.to_dict())
+    other.update_from_flattened_dict({field: value})
+    with pytest.raises(ValueError, match=message):
+        cli.train(other, workdir)
+    assert (workdir / "config.json").read_bytes() == before
+
+
+@pytest.fixture
+def again(workdir, tmp_path):
+    """A copy of the finished run, of which a test may change the config."""
+    return Path(shutil.copytree(workdir, tmp_path / "again"))
+
+
+def change(again, **fields):
+    """Writes `fields` into `config.json`, or takes them out if they are None."""
+    config = json.loads((again / "config.json").read_text()) | fields
+    (again / "config.json").write_text(json.dumps({name: value for name, value in config.items() if value is not None}))
+
+
+def test_what_changes_about_a_run_is_said_and_noted(again, data_config, capsys):
+    data_config = ConfigDict(data_config.to_dict())
+    data_config.training.update(batch_size=4, device_batch_size=2)
+    cli.train(data_config, again)
+    changed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Changed: ")]
+    assert changed == [
+        "Changed: config.training.batch_size = 4 instead of 2",
+        "Changed: config.training.device_batch_size = 2 instead of None",
+    ]
+    assert json.loads((again / "config.json").read_text())["training"]["batch_size"] == 4
+
+
+def test_a_run_from_before_a_field_was_there_goes_on(again, data_config, capsys):
+    config = json.loads((again / "config.json").read_text())
+    num_pictures = config["num_pictures"]
+    old = {name: value for name, value in config["training"].items() if name not in ("init_from", "snr_gamma")}
+    change(again, num_pictures=None, editing=None, training=old)
+    cli.train(data_config, again)
+    assert "all 2 steps are done" in capsys.readouterr().out
+    found = json.loads((again / "config.json").read_text())
+    assert found["num_pictures"] == num_pictures == {"train": 8, "validation": 4}
+
+
+def test_a_run_whose_pictures_are_others_is_refused(again, data_config):
+    """As when the landscapes were rendered again, in another number."""
+    change(again, num_pictures={"train": 12, "validation": 4})
+    with pytest.raises(ValueError, match="began with 12 and 4 pictures .*, but config.data.source has 8 and 4 now"):
+        cli.train(data_config, again)
+
+
+def test_a_config_that_does_not_describe_its_run_is_a_sentence(again, data_config):
+    (again / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="config.json does not describe the run .* it has no 'model'"):
+        cli.train(data_config, again)
+
+
+def test_a_folder_that_processes_do_not_share_is_named_as_that(tmp_path):
+    """Where the folder is missing for one of them, and where it is another."""
+    (tmp_path / "empty").mkdir()
+    for workdir in (tmp_path / "missing", tmp_path / "empty"):
+        with pytest.raises(ValueError, match=f"do not share {workdir}: --workdir must be one folder"):
+            with explained(workdir):
+                runs._require_shared(workdir)
+    (tmp_path / "empty" / "config.json").touch()
+    runs._require_shared(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
         ("data.image_size", 32, "config.data.image_size is 32 but the pictures in .* are 16 x 16 pixels"),
         ("data.source", "/nowhere", "No usable data set in '/nowhere'.*--mode prepare"),
         ("training.batch_size", 0, "batch_size must be 1 or more, got 0"),
         ("training.device_batch_size", 0, "device_batch_size must be 1 or more, got 0"),
-        ("training.log_every", 0, "log_every must be 1 or more steps, got 0"),
+        ("training.ema_decay", 1.0, r"ema_decay must be in \[0, 1\), got 1.0"),
+        ("training.grad_clip", 0.0, "config.training.grad_clip must be more than 0, got 0.0"),
+        ("training.learning_rate", -1.0, "config.training.learning_rate must be 0 or more, got -1.0"),
+        ("training.adam_b2", 1.0, r"config.training.adam_b2 must be in \[0, 1\), got 1.0"),
+        ("training.warmup_steps", -1, "config.training.warmup_steps must be 0 or more, got -1"),
+        ("editing.t0", float("nan"), r"config.editing.t0 must be in \(0, 1\], got nan"),
+        ("seed", -1, r"config.seed must be in \[0, 2\^32\), got -1"),
+        ("training.log_every", 0, "log_every must be 1 or more, got 0"),
         ("training.weighting", "flat", "config.training.weighting must be one of"),
         ("solver.name", "heun", "config.solver.name must be one of"),
     ],

@@ -1,90 +1,20 @@
 """The batches of a run do not depend on how the run is cut: into processes, or by an interruption."""
 
-import io
-import itertools
-import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
-from array_record.python.array_record_module import ArrayRecordReader
-from PIL import Image
 
+from sdedit_jax.data import pipeline
 from sdedit_jax.data.pipeline import DataError, eval_batches, open_source, train_batches
 from sdedit_jax.pixels import from_uint8
-from tests.data.framing import frame
+from tests.data.reading import take
+from tests.data.tfds_pictures import NUM_TEST, NUM_TRAIN, SIZE, picture
 from tests.data.writers import WRITERS
-
-NUM_TRAIN, NUM_TEST, SIZE = 24, 5, 4
-
-
-def picture(index):
-    """(SIZE, SIZE, 3) uint8: red tells the record, green tells left from right, blue covers the ends of the range."""
-    pixels = np.zeros((SIZE, SIZE, 3), np.uint8)
-    pixels[..., 0] = index
-    pixels[..., 1] = np.arange(SIZE)
-    pixels[..., 2] = 255 * (index % 2)
-    return pixels
-
-
-class Pictures(tfds.core.GeneratorBasedBuilder):
-    VERSION = tfds.core.Version("1.0.0")
-    CHANNELS = 3
-
-    def _info(self):
-        return tfds.core.DatasetInfo(
-            builder=self,
-            features=tfds.features.FeaturesDict(
-                {"image": tfds.features.Image(shape=(SIZE, SIZE, self.CHANNELS)), "seed": np.int64}
-            ),
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples(NUM_TRAIN), "test": self._generate_examples(NUM_TEST)}
-
-    def _generate_examples(self, count):
-        for index in range(count):
-            file = io.BytesIO()
-            Image.fromarray(picture(index)[..., : self.CHANNELS].squeeze()).save(file, "PNG")
-            file.seek(0)
-            yield index, {"image": file, "seed": index}
-
-
-class GreyPictures(Pictures):
-    CHANNELS = 1
-
-
-class TrainPictures(Pictures):
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples(NUM_TRAIN)}
-
-
-def prepare(root, builder_class=Pictures):
-    config = tfds.download.DownloadConfig(num_shards=3)
-    builder = builder_class(data_dir=root, file_format="array_record")
-    builder.download_and_prepare(download_config=config)
-    return builder.data_path
-
-
-def as_tfrecords(data_dir, folder):
-    """A copy of a prepared folder in the format TFRecord, which TFDS writes with TensorFlow only."""
-    shutil.copytree(data_dir, folder)
-    for path in folder.glob("*.array_record-*"):
-        records = ArrayRecordReader(str(path)).read_all()
-        path.with_name(path.name.replace("array_record", "tfrecord")).write_bytes(b"".join(map(frame, records)))
-        path.unlink()
-    info = folder / "dataset_info.json"
-    info.write_text(json.dumps(json.loads(info.read_text()) | {"fileFormat": "tfrecord"}))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return prepare(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")
@@ -93,32 +23,27 @@ def source(data_dir):
     return list(open_source(data_dir, "train"))
 
 
-@pytest.fixture
-def broken_dir(tmp_path):
-    return prepare(tmp_path)
-
-
-def take(batches, count):
-    return np.stack(list(itertools.islice(batches, count)))
-
-
 def records(x):
     """The record number of every image of a batch (..., H, W, 3), read back from its red channel."""
     return np.rint((x[..., 0, 0, 0] + 1) * 127.5).astype(int)
 
 
+class Counted:
+    """A source that knows how many records were read of it."""
+
+    def __init__(self, source):
+        self.source, self.num_reads = source, 0
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitem__(self, index):
+        self.num_reads += 1
+        return self.source[index]
+
+
 def is_flipped(x):
     return x[..., 0, 0, 1] > x[..., 0, -1, 1]
-
-
-def test_records_come_back_as_written(source):
-    assert len(source) == NUM_TRAIN
-    pictures = sorted((record["image"] for record in source), key=lambda image: image[0, 0, 0])
-    np.testing.assert_array_equal(pictures, [picture(index) for index in range(NUM_TRAIN)])
-
-
-def test_a_part_of_a_split(data_dir):
-    assert len(open_source(data_dir, "train[:50%]")) == NUM_TRAIN // 2
 
 
 def test_batches_are_float32_in_the_unit_range(source):
@@ -152,18 +77,23 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_sees(source, start_step):
 
 
 def test_a_far_step_is_reached_without_reading_what_came_before(source):
-    reads = []
+    counted = Counted(source)
+    next(train_batches(counted, batch_size=4, seed=0, start_step=1_000_000))
+    # The batch itself, at most eight read ahead, and one record for its size.
+    assert 4 <= counted.num_reads <= 4 * 9 + 1
 
-    class Counted:
-        def __len__(self):
-            return len(source)
 
-        def __getitem__(self, index):
-            reads.append(index)
-            return source[index]
-
-    next(train_batches(Counted(), batch_size=4, seed=0, start_step=1_000_000))
-    assert 4 <= len(reads) <= 4 * 9  # the batch itself and at most eight read ahead
+def test_large_pictures_are_read_ahead_in_fewer_batches(source, monkeypatch):
+    """What waits is limited in bytes, and half a gigabyte is room for eight batches of 64 at 256 x 256."""
+    large, huge = ([{"image": np.broadcast_to(np.uint8(0), (size, size, 3))}] for size in (256, 1024))
+    assert pipeline._read_options(large, 64).prefetch_buffer_size == 8
+    assert 8 * 1024**2 * 3 * 4 * pipeline._read_options(huge, 8).prefetch_buffer_size <= 2**29
+    assert pipeline._read_options(huge, 1000).prefetch_buffer_size == 1
+    monkeypatch.setattr(pipeline, "_MOST_BYTES_AHEAD", 2 * 4 * SIZE**2 * 3 * 4)  # two batches of four
+    counted = Counted(source)
+    next(train_batches(counted, batch_size=4, seed=0))
+    time.sleep(0.2)  # in which all eight would be read
+    assert 4 <= counted.num_reads <= 4 * 3 + 1
 
 
 @pytest.mark.parametrize("process_count", [2, 4])
@@ -210,80 +140,6 @@ def test_a_missing_folder_says_what_to_run(tmp_path):
         open_source(tmp_path / "absent", "train")
     with pytest.raises(DataError, match="--mode prepare"):
         open_source(tmp_path, "train")
-
-
-def test_an_unknown_split_names_those_there_are(data_dir):
-    with pytest.raises(DataError, match=r"'dev'.*\['train', 'test'\]"):
-        open_source(data_dir, "dev")
-
-
-def test_the_validation_of_a_folder_without_one_is_its_test(data_dir):
-    validation, test = (list(open_source(data_dir, split)) for split in ("validation", "test"))
-    np.testing.assert_array_equal([r["image"] for r in validation], [r["image"] for r in test])
-
-
-def test_the_validation_of_a_folder_of_one_split_is_held_out(tmp_path, source):
-    folder = prepare(tmp_path, TrainPictures)
-    train, validation = (list(open_source(folder, split)) for split in ("train", "validation"))
-    assert (len(train), len(validation)) == (NUM_TRAIN - 3, 3)  # a tenth, rounded up
-    assert {r["seed"] for r in train} | {r["seed"] for r in validation} == {r["seed"] for r in source}
-
-
-def test_the_records_of_tfrecord_and_array_record_are_the_same(data_dir, tmp_path):
-    folder = as_tfrecords(data_dir, tmp_path / "pictures")
-    for split in ("train", "test", "train[:50%]", "train[5:-5]"):
-        expected, read = open_source(data_dir, split), open_source(folder, split)
-        assert len(read) == len(expected) > 0
-        for index in range(len(read)):
-            assert read[index]["seed"] == expected[index]["seed"]
-            np.testing.assert_array_equal(read[index]["image"], expected[index]["image"])
-    batches = [take(train_batches(open_source(path, "train"), batch_size=7, seed=3), 8) for path in (data_dir, folder)]
-    np.testing.assert_array_equal(*batches)
-
-
-@pytest.mark.parametrize("kept", [0.0, 0.5])
-def test_a_tfrecord_shard_cut_short_is_noticed_before_training(data_dir, tmp_path, kept):
-    folder = as_tfrecords(data_dir, tmp_path / "pictures")
-    shard = sorted(folder.glob("*train*"))[1]
-    content = shard.read_bytes()
-    shard.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(DataError, match="split 'train' cannot be read"):
-        open_source(folder, "train")
-
-
-def test_a_missing_shard_is_noticed_before_training(broken_dir):
-    shards = sorted(broken_dir.glob("*train*"))
-    assert len(shards) == 3
-    shards[1].unlink()
-    with pytest.raises(DataError, match=shards[1].name):
-        open_source(broken_dir, "train")
-
-
-def test_a_shard_cut_short_is_noticed_before_training(broken_dir):
-    shard = sorted(broken_dir.glob("*train*"))[2]
-    content = shard.read_bytes()
-    shard.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="--mode prepare"):
-        open_source(broken_dir, "train")
-
-
-def test_another_file_format_is_refused(broken_dir):
-    path = broken_dir / "dataset_info.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"fileFormat": "riegeli"}))
-    with pytest.raises(DataError, match="array_record"):
-        open_source(broken_dir, "train")
-
-
-def test_pictures_without_colour_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"\(4, 4, 1\) uint8 among the features \['image', 'seed'\]"):
-        open_source(prepare(tmp_path, GreyPictures), "train")
-
-
-def test_records_that_contradict_their_features_are_refused(broken_dir):
-    path = broken_dir / "features.json"
-    path.write_text(path.read_text().replace('"image"', '"photo"'))
-    with pytest.raises(DataError, match="cannot be read"):
-        open_source(broken_dir, "train")
 
 
 def test_the_package_loads_neither_tfds_nor_grain():

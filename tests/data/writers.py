@@ -1,4 +1,4 @@
-"""The same pictures as a folder, as an LMDB and as tfrecords, written as their own libraries write them."""
+"""The same pictures as a folder, as an LMDB by its own library, and as tfrecords in the framing as it is published."""
 
 import io
 
@@ -43,10 +43,11 @@ def write_lmdb(root, values=None):
     return root
 
 
-def example(pixels):
+def example(pixels, shape=None):
+    """A record of StyleGAN's, which may claim another shape, channels first, than the pixels have."""
     record = tf_example_pb2.Example()
     channels_first = pixels.transpose(2, 0, 1)
-    record.features.feature["shape"].int64_list.value.extend(channels_first.shape)
+    record.features.feature["shape"].int64_list.value.extend(shape or channels_first.shape)
     record.features.feature["data"].bytes_list.value.append(channels_first.tobytes())
     return record.SerializeToString()
 

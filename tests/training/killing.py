@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from sdedit_jax.checkpoints import Checkpointer
-from tests.training.test_loop import Small, run
+from tests.training.networks import Small
+from tests.training.runs import run
 
 EVERY = 5
 SAMPLE_EVERY = 40
@@ -21,9 +22,9 @@ STARTUP_SECONDS = 1.5  # roughly: reading the checkpoint, and compiling from the
 SAVING_SECONDS = 0.3  # several saves, of which one is nearly always under way
 
 
-def train(workdir: Path, num_steps: int):
+def train(workdir: Path, num_steps: int, **fields):
     """The run that is killed."""
-    return run(workdir, num_steps, model=Small(), every=EVERY, log_every=1, sample_every=SAMPLE_EVERY)
+    return run(workdir, num_steps, model=Small(), every=EVERY, log_every=1, sample_every=SAMPLE_EVERY, **fields)
 
 
 def last_logged(workdir: Path) -> int:

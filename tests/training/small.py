@@ -3,7 +3,6 @@
 import functools
 from pathlib import Path
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,21 +14,12 @@ from sdedit_jax.data.pipeline import train_batches
 from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise
 from sdedit_jax.pixels import from_uint8
 from sdedit_jax.sdes import VESDE
-from sdedit_jax.training import Schedule, Watched, train
+from sdedit_jax.training import Schedule, TrainStep, Watched, train
 from sdedit_jax.training.placement import Placement
+from tests.training.networks import Small
 
 SIZE, BATCH_SIZE = 8, 8
 PICTURES = np.random.default_rng(0).integers(0, 256, (24, SIZE, SIZE, 3), dtype=np.uint8)
-
-
-class Small(nn.Module):
-    """A network with convolutions, the noise label and dropout, that compiles in a moment."""
-
-    @nn.compact
-    def __call__(self, x: jax.Array, noise_label: jax.Array, *, train: bool = False) -> jax.Array:
-        h = nn.Conv(8, (3, 3))(x) + nn.Dense(8)(jnp.log(noise_label)[:, None])[:, None, None, :]
-        h = nn.Dropout(0.1, deterministic=not train)(nn.silu(h))
-        return nn.Conv(3, (3, 3))(h)
 
 
 def run(workdir: Path, num_steps: int, *, every: int = 4, log_every: int = 2, shard_state: bool = False):
@@ -43,25 +33,24 @@ def run(workdir: Path, num_steps: int, *, every: int = 4, log_every: int = 2, sh
         process_count=jax.process_count(),
     )
     x0 = from_uint8(PICTURES[:2])
+    loss_fn = DenoisingScoreMatching(Small(), VESDE(0.02, 10.0), LogNormalNoise(0.0, 1.0))
+    # Adam divides by the gradient's size; this eps keeps it from making much of a gradient that is rounding alone.
+    tx = optax.adam(1e-2, eps=1e-4)
+    intervals = {"log_every": log_every, "checkpoint_every": every, "sample_every": every}
     return train(
         workdir,
-        loss_fn=DenoisingScoreMatching(Small(), VESDE(0.02, 10.0), LogNormalNoise(0.0, 1.0)),
-        # Adam divides by the gradient's size; this eps keeps it from making much of a gradient that is rounding alone.
-        tx=optax.adam(1e-2, eps=1e-4),
-        ema_decay=0.9,
-        num_microbatches=1,
-        max_skipped_steps=3,
-        schedule=Schedule(num_steps, log_every=log_every, checkpoint_every=every, sample_every=every),
+        TrainStep(loss_fn, tx, ema_decay=0.9),
+        schedule=Schedule(num_steps, **intervals, max_skipped_steps=3),
         seed=3,
         batches_from=lambda step: batches(start_step=step),
         watched=Watched(
             x0,
             x0,
             edit=lambda params, key, x_guide: jnp.asarray(-x_guide),
-            sample=lambda params, key: keys.normal(key, (1, SIZE, SIZE, 3)),
+            sample=lambda params, image_keys: keys.normal(image_keys, (len(image_keys), SIZE, SIZE, 3)),
             batch_size=2,
         ),
-        shard_state=shard_state,
+        placement=Placement(shard_state=shard_state),
     )
 
 

@@ -11,6 +11,7 @@ LOOKS = [
     {"step": step, "validation_loss": 1.0 / step, "validation_loss_by_level": [2.0 / step, 1.0 / step]}
     for step in (10, 20, 30)
 ]
+NULLS = [{"step": 40, "validation_loss": None, "validation_loss_by_level": [None, 0.5]}]
 ROWS = [{"step": step, "loss": 2.0 / step, "grad_norm": 1.0} for step in range(1, 31)]
 
 
@@ -22,8 +23,8 @@ def has_color(path, color):
 
 @pytest.mark.parametrize(
     ("rows", "has_loss", "has_validation"),
-    [(ROWS + LOOKS, True, True), (ROWS, True, False), ([], False, False)],
-    ids=["whole", "young", "empty"],
+    [(ROWS + LOOKS, True, True), (ROWS + LOOKS + NULLS, True, True), (ROWS, True, False), ([], False, False)],
+    ids=["whole", "not finite", "young", "empty"],
 )
 def test_what_was_logged_is_drawn(tmp_path, rows, has_loss, has_validation):
     path = tmp_path / "curves.png"

@@ -7,8 +7,10 @@ import pytest
 from sdedit_jax import build
 from sdedit_jax.losses import DenoisingScoreMatching
 from sdedit_jax.sdes import VESDE
+from sdedit_jax.training import TrainStep
 from sdedit_jax.training.estimate import estimate
-from tests.training.test_loop import Small
+from sdedit_jax.training.placement import Placement
+from tests.training.networks import Small
 
 SIZE = 16
 
@@ -16,8 +18,8 @@ SIZE = 16
 @pytest.fixture(scope="module")
 def of_batches():
     """The needs of two batches, one twice the other."""
-    loss_fn = DenoisingScoreMatching(Small(), VESDE(0.02, 10.0))
-    return [estimate(loss_fn, optax.adam(1e-3), 0.9, 1, batch_size=size, image_size=SIZE) for size in (64, 128)]
+    train_step = TrainStep(DenoisingScoreMatching(Small(), VESDE(0.02, 10.0)), optax.adam(1e-3), 0.9)
+    return [estimate(train_step, batch_size=size, image_size=SIZE, placement=Placement()) for size in (64, 128)]
 
 
 def test_the_state_is_params_average_and_two_moments(of_batches):

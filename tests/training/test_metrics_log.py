@@ -39,6 +39,22 @@ def test_what_was_logged_after_the_step_is_cut(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
+def test_damaged_lines_are_left_out_with_a_warning_and_the_log_goes_on(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    damaged = [b"\0" * 20, b"[1]", b'{"loss": 1.0}', b'{"step": "3"}', b"\xff{", b"5"]
+    path.write_bytes(b"\n".join([b'{"step": 1}', *damaged, b'{"step": 2, "loss": 0.1}', b'{"st']))
+    with pytest.warns(UserWarning, match=f"metrics.jsonl: {len(damaged)} of its lines are damaged and left out"):
+        log = MetricsLog(path, 2, max_skipped_steps=1)
+    log.write({"step": 3})
+    assert log.rows() == rows(path) == [{"step": 1}, {"step": 2, "loss": 0.1}, {"step": 3}]
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", 0, max_skipped_steps=1)
+    log.write({"step": 1, "validation_loss": np.nan, "validation_loss_by_level": [0.5, -np.inf, 2.0]})
+    assert log.rows() == [{"step": 1, "validation_loss": None, "validation_loss_by_level": [0.5, None, 2.0]}]
+
+
 def test_time_with_the_clock_stopped_is_not_counted(tmp_path):
     log = MetricsLog(tmp_path / "metrics.jsonl", 0, max_skipped_steps=1)
     with log.clock_stopped():

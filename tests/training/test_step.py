@@ -1,7 +1,5 @@
 """One step is closed-form arithmetic on a state; many reach the least loss that there is."""
 
-import functools
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -13,8 +11,9 @@ from sdedit_jax.build import init_params
 from sdedit_jax.losses import DenoisingScoreMatching, LogNormalNoise
 from sdedit_jax.models import EDMPreconditioned
 from sdedit_jax.sdes import VESDE
-from sdedit_jax.training import init_state, train_step
+from sdedit_jax.training import TrainStep, init_state
 from tests.toys import Blur
+from tests.training.networks import NoGradient
 
 SDE = VESDE(0.02, 10.0)
 SHAPE = (8, 4, 4, 3)
@@ -60,22 +59,13 @@ class PixelNetwork(nn.Module):
         return nn.Dense(1)(h)[..., 0]
 
 
-class NoGradient(nn.Module):
-    """A finite output whose gradient is NaN."""
-
-    @nn.compact
-    def __call__(self, x, noise_label, *, train=False):
-        gain = self.param("gain", nn.initializers.ones, ())
-        return x + jnp.sqrt(gain - gain)
-
-
 def first_state(model, tx, key):
     return init_state(init_params(model, key, SHAPE[1]), tx)
 
 
 def step_of(loss_fn, tx, **fields):
     """A compiled step, called as step(state, key, x0)."""
-    return jax.jit(functools.partial(train_step, loss_fn=loss_fn, tx=tx, **{"ema_decay": 0.5} | fields))
+    return jax.jit(TrainStep(loss_fn, tx, **{"ema_decay": 0.5} | fields))
 
 
 def test_the_average_follows_the_params_faster_at_the_start(new_key):
@@ -119,6 +109,12 @@ def test_a_finite_step_is_not_skipped(new_key):
     found, metrics = step_of(DenoisingScoreMatching(Blur(), SDE), tx)(state, new_key(), jnp.ones(SHAPE))
     assert metrics["skipped"] == 0.0
     assert found.params["gain"] != state.params["gain"]
+
+
+@pytest.mark.parametrize("ema_decay", [-0.1, 1.0, np.nan])
+def test_an_average_that_never_moves_or_forgets_too_much_is_refused(ema_decay):
+    with pytest.raises(ValueError, match=rf"ema_decay must be in \[0, 1\), got {ema_decay}"):
+        TrainStep(DenoisingScoreMatching(Blur(), SDE), optax.sgd(1.0), ema_decay)
 
 
 def gradient_by_parts(loss_fn, params, key, x0, num_parts):
@@ -186,7 +182,7 @@ def trained(loss_fn, draw, key, *, num_steps, rate):
     key_init, key_data, key_train = jax.random.split(key, 3)
 
     def body(state, key):
-        return train_step(state, key_train, draw(key), loss_fn=loss_fn, tx=tx, ema_decay=0.99)
+        return TrainStep(loss_fn, tx, ema_decay=0.99)(state, key_train, draw(key))
 
     @jax.jit
     def run(key_init, key_data):

@@ -9,6 +9,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from sdedit_jax.training.errors import TrainingError
 from sdedit_jax.training.tensorboard import TensorBoard
+from tests.training.runs import run
 
 
 def events(folder):
@@ -35,6 +36,12 @@ def test_numbers_and_grids_arrive(tmp_path):
     }
     step, grid = values["edits"]
     assert step == 3 and (grid.image.height, grid.image.width) == (4, 6)
+
+
+def test_a_run_leaves_all_that_it_has_to_show(tmp_path):
+    run(tmp_path, 2, tensorboard=True)
+    values = {value.tag: event.step for event in events(tmp_path / "tensorboard") for value in event.summary.value}
+    assert {values[name] for name in ("loss", "validation_loss", "edits", "samples")} == {2}
 
 
 def test_a_resumed_run_hides_what_came_after_its_checkpoint(tmp_path):

@@ -5,8 +5,9 @@ and of 8 bits, and the same files make the same data set on every machine: their
 """
 
 import dataclasses
+import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -34,26 +35,27 @@ class ImageFolder:
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         path = self.paths[index]
         try:
-            with open(path, "rb") as file:
-                return {"image": to_uint8(self.fit(images.load_image(file)))}
-        except images.ImageError as error:
-            raise CorruptPicture(f"{error} Or remove it.") from error
+            content = io.BytesIO(Path(path).read_bytes())  # before it is decoded: a disk that fails is no damage
         except OSError as error:
             raise gone(path, error) from error
+        content.name = path
+        try:
+            return {"image": to_uint8(self.fit(images.load_image(content)))}
+        except images.ImageError as error:
+            raise CorruptPicture(f"{error} Or remove it.") from error
 
 
 def open_image_folder(folder: Path, split: str, fit: Fit, *, check: bool = True) -> ImageFolder:
     """The pictures in `folder` and the folders in it that belong to `split`, hidden ones left out.
 
     Only headers are read. DataError if there is no picture or if some, which it names, are none; unless `check`, that
-    shows when they are read.
+    shows when they are read, and only what is no file at all now: opening a pipe would wait for ever.
     """
     paths = sorted(_picture_paths(folder))
     if not paths:
         raise no_data(folder, "it holds nothing that is known as a data set, nor pictures")
     paths = tuple(paths[index] for index in split_indices(folder, len(paths), split))
-    if check:
-        _check_headers(folder, paths)
+    _require(folder, paths, _has_header if check else os.path.isfile)
     return ImageFolder(paths, fit)
 
 
@@ -67,8 +69,8 @@ def _picture_paths(folder: Path) -> Iterable[str]:
         )
 
 
-def _check_headers(folder: Path, paths: Iterable[str]) -> None:
-    damaged = [os.path.relpath(path, folder) for path in paths if not _has_header(path)]
+def _require(folder: Path, paths: Iterable[str], is_picture: Callable[[str], bool]) -> None:
+    damaged = [os.path.relpath(path, folder) for path in paths if not is_picture(path)]
     if damaged:
         names = ", ".join(damaged[:_MOST_NAMES]) + (", ..." if len(damaged) > _MOST_NAMES else "")
         raise DataError(
@@ -78,6 +80,8 @@ def _check_headers(folder: Path, paths: Iterable[str]) -> None:
 
 
 def _has_header(path: str) -> bool:
+    if not os.path.isfile(path):
+        return False
     try:
         with Image.open(path, formats=images.FORMATS):
             return True

@@ -78,9 +78,15 @@ def _open(folder: Path, process: int) -> Any:
         raise DataError(f'{folder} is an LMDB, which needs lmdb: pip install "sdedit_jax[lsun]".') from error
     try:
         # Random access profits from no readahead, and a folder that nobody writes to needs no lock.
-        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
+        environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)
     except lmdb.Error as error:
         raise no_data(folder, f"its data.mdb cannot be read ({error}); it may be incomplete") from error
+    num_bytes = (folder / "data.mdb").stat().st_size
+    wanted = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if num_bytes < wanted:  # it is mapped into memory, and the system kills whoever reads a page that is not there
+        environment.close()
+        raise no_data(folder, f"its data.mdb is incomplete, {num_bytes} of {wanted} bytes")
+    return environment
 
 
 def _cache_path(folder: Path) -> Path:

@@ -3,7 +3,9 @@
 import dataclasses
 import errno
 import itertools
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import tensorflow_datasets as tfds
 from sdedit_jax.data.sources.errors import CorruptPicture, DataError, gone, no_data
 from sdedit_jax.data.sources.splits import num_held_out
 from sdedit_jax.data.sources.tfrecords import TFRecords, index_records
+
+_CLASS_FIELDS = ("pythonClassName", "python_class_name", "type")  # as JSON has it, as protobuf does, and in old folders
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +47,13 @@ class TFDSRecords:
             raise IndexError(f"record {index} of {len(self)}")
         try:
             return self.records[index]
-        except DataError:
+        except (DataError, MemoryError):
             raise
         except Exception as error:  # TFDS, protobuf, array_record and Pillow each raise kinds of their own
             if not self.folder.exists():
                 raise gone(self.folder, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))) from error
+            if isinstance(error, OSError) and error.errno is not None:  # the system's; Pillow's have no number
+                raise gone(self.folder, error) from error
             raise CorruptPicture(f"Record {index} of {self.folder} cannot be read: {error}") from error
 
 
@@ -56,9 +62,11 @@ def open_tfds(folder: Path, split: str) -> TFDSRecords:
 
     `folder` holds ``dataset_info.json``. `split` is in the language of TFDS: ``train``, ``test``, ``train[:50%]``.
     Where there is no ``validation``, that is ``test``, or the end of ``train`` if there is no ``test`` either.
-    Raises DataError for a folder that is incomplete, damaged, empty or of another format.
+    Raises DataError for a folder that is incomplete, damaged, empty or of another format, or that names features of
+    other modules than those of TFDS: it would import them.
     """
     try:
+        _check_features(folder)
         builder = tfds.builder_from_directory(folder)
         split = _stored_split(builder.info.splits, split)
         instructions = builder.info.splits[split].file_instructions
@@ -78,6 +86,28 @@ def _records(builder: tfds.core.DatasetBuilder, split: str, instructions: list[A
         return builder.as_data_source(split=split)  # pyright: ignore[reportCallIssue] (a decorator hides it)
     parts = [(Path(shard.filename), slice(shard.skip, shard.skip + shard.take)) for shard in instructions]
     return TFRecordExamples(index_records(parts), builder.info.features)
+
+
+def _check_features(folder: Path) -> None:
+    foreign = sorted(
+        name
+        for name in _feature_classes(json.loads((folder / "features.json").read_text(encoding="utf-8")))
+        if not name.startswith("tensorflow_datasets.")
+    )
+    if foreign:
+        raise DataError(f"features.json names {', '.join(foreign)}, and only features of TFDS itself are read")
+
+
+def _feature_classes(description: Any) -> Iterator[str]:
+    """The Python classes, with their modules, that a description of features names at any depth."""
+    if isinstance(description, list):
+        for item in description:
+            yield from _feature_classes(item)
+    elif isinstance(description, dict):
+        for field, value in description.items():
+            if isinstance(value, str) and field in _CLASS_FIELDS:
+                yield value
+            yield from _feature_classes(value)
 
 
 def _stored_split(splits: Any, split: str) -> str:

@@ -2,13 +2,14 @@
 
 A record is framed by its length (uint64), a checksum of that, and a checksum of the content after it (uint32 each, all
 little-endian): https://www.tensorflow.org/tutorials/load_data/tfrecord. The frames are walked once, which shows a file
-that was cut short; the checksums are not computed, for Python has no fast CRC-32C of its own.
+that was cut short or never filled; the checksums are not computed, for Python has no fast CRC-32C of its own.
 
 StyleGAN and Progressive GAN store a picture as the features `shape` (3 int64) and `data` (raw bytes, channels first),
 one file for each resolution.
 """
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,9 +104,11 @@ def _spans(path: Path) -> Iterator[tuple[int, int]]:
         while end < size:
             file.seek(end)
             start = end + _HEADER_BYTES
-            length = int.from_bytes(file.read(_HEADER_BYTES)[:8], "little")
+            header = file.read(_HEADER_BYTES)
+            length = int.from_bytes(header[:8], "little")
             end = start + length + _FOOTER_BYTES
-            if end > size:
+            # No header is all zeros, for the checksum of the length 0 is not 0: that is room kept for a download.
+            if end > size or not any(header):
                 raise DataError(f"{path} is cut short or no TFRecord file: fetch it again.")
             yield start, length
 
@@ -129,7 +132,7 @@ def _decode(name: str, record: bytes) -> np.ndarray:
     features = example.features.feature
     shape = tuple(features["shape"].int64_list.value) if "shape" in features else ()
     data = b"".join(features["data"].bytes_list.value) if "data" in features else b""
-    if len(shape) != 3 or shape[0] != 3 or min(shape) < 1 or len(data) != np.prod(shape):
+    if len(shape) != 3 or shape[0] != 3 or min(shape) < 1 or len(data) != math.prod(shape):
         raise CorruptPicture(
             f"{name} needs the features shape = (3, H, W) and data = its bytes, got shape = {shape} and "
             f"{len(data)} bytes among the features {sorted(features)}."

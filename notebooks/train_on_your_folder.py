@@ -1,0 +1,122 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Train on your own folder
+#
+# A few hundred pictures of one kind turn the bundled model to them; then your strokes become such pictures ([SDEdit,
+# Meng et al. 2022](https://arxiv.org/abs/2108.01073)). Every step is a command, as in a terminal. In Colab choose a
+# TPU or a GPU in *Runtime > Change runtime type*; all its devices are used.
+
+# %%
+# What pip installs in Colab: a folder, wheel or archive that you uploaded, or git+https://ADDRESS of the repository.
+SOURCE = "/content/sdedit_jax"
+
+# %% [markdown]
+# The package is installed beside the JAX that is here, which is the one that knows this machine's TPU or GPU, and
+# which pip is therefore told to leave alone.
+
+# %%
+import importlib.metadata
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+if importlib.util.find_spec("sdedit_jax") is None:
+    version = importlib.metadata.version("jax")
+    if not (0, 10) <= tuple(map(int, version.split(".")[:2])) < (0, 13):
+        raise RuntimeError(
+            f"This machine has JAX {version}, and sdedit_jax needs 0.10 to 0.12. Choose another runtime version in "
+            'Runtime > Change runtime type; or replace JAX here (%pip install "jax[tpu]>=0.10,<0.13", on a GPU '
+            "jax[cuda12], on a CPU jax) and restart the session."
+        )
+    found = {dist.name: dist.version for dist in importlib.metadata.distributions()}
+    held = [f"{name}=={found[name]}" for name in found if name.startswith("jax") or name == "libtpu"]
+    constraints = Path(tempfile.mkdtemp()) / "constraints.txt"
+    constraints.write_text("\n".join(held))
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints), SOURCE], check=True)
+    importlib.invalidate_caches()
+
+# %% [markdown]
+# ## The pictures
+#
+# A folder, however deep, or anything else that `--source` takes, such as a data set of TFDS. In Colab upload a folder
+# on the left, or mount your Drive (`from google.colab import drive; drive.mount("/content/drive")`) and give its path;
+# a `RUN` on the Drive also outlives the session.
+
+# %% tags=["parameters"]
+import os
+
+PICTURES = os.environ.get("SDEDIT_PICTURES", "/content/pictures")
+RUN = "runs/mine"
+FAST = bool(os.environ.get("SDEDIT_FAST"))  # a rehearsal in seconds
+NUM_TRAINING_STEPS = 2 if FAST else 2000
+BATCH_SIZE = 4 if FAST else 32
+NUM_STEPS = 2 if FAST else 50
+
+# %% [markdown]
+# `prepare` brings the pictures to the model's size once, keeps a part of them for validation, and names the damaged
+# ones.
+
+# %%
+# !sdedit --config landscapes --mode prepare --source "{PICTURES}" --out prepared
+
+# %% [markdown]
+# ## Training
+#
+# `--init_from landscapes` starts from the bundled model, which needs far less than starting from nothing. The command
+# may be interrupted and given again: it goes on from its newest checkpoint. `--dry_run` says what it will take.
+
+# %%
+often = max(1, NUM_TRAINING_STEPS // 10)
+training = (
+    f"--config landscapes --mode train --config.data.source=prepared --workdir {RUN} --init_from landscapes "
+    f"--config.training.num_steps={NUM_TRAINING_STEPS} --config.training.batch_size={BATCH_SIZE} "
+    f"--config.training.checkpoint_every={often} --config.training.sample_every={NUM_TRAINING_STEPS} "
+    f"--config.sampling.num_steps={NUM_STEPS} --config.editing.num_steps={NUM_STEPS}"
+)
+# !sdedit {training} --dry_run
+# !sdedit {training}
+
+# %% [markdown]
+# What it wrote: the losses, and edits of held-out pictures' strokes by the averaged parameters.
+
+# %%
+from IPython.display import display
+from PIL import Image
+
+for picture in sorted(Path(RUN).rglob("*.png"))[-3:]:
+    print(picture)
+    display(Image.open(picture))
+
+# %% [markdown]
+# ## Editing with it
+#
+# `strokes` paints guides of your pictures as a person would; put your own paintings beside them, or give the path of
+# one as `--guide`.
+
+# %%
+# !sdedit --mode strokes --source "{PICTURES}" --out guides --config.strokes.size=64
+# !sdedit --config landscapes --workdir {RUN} --guide guides --out edits --num_steps {NUM_STEPS} --num_samples 2
+
+# %%
+for sheet in sorted(Path("edits").glob("*_sheet.png"))[:4]:
+    display(Image.open(sheet))
+
+# %% [markdown]
+# One file to keep or to hand on, weights and settings:
+
+# %%
+# !sdedit --mode convert --source {RUN} --out mine.safetensors

@@ -1,0 +1,148 @@
+"""The mode that judges: evaluate."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+import sdedit_jax
+from sdedit_jax import disk, distributed
+from sdedit_jax.cli.models import data_folder, even_batches, load_model
+from sdedit_jax.cli.results import check_writable, require_positive
+
+if TYPE_CHECKING:
+    from sdedit_jax.data.pipeline import RandomAccessSource
+    from sdedit_jax.evaluation.trials import Plan
+    from sdedit_jax.weights import Loaded
+
+BATCH_OF_REAL = 64  # pictures, of which features are computed at a time
+Pictures = Callable[[Sequence[int]], np.ndarray]
+
+
+def evaluate(config: ConfigDict, out: Path) -> None:
+    """Edits held-out pictures in all the ways of `config.evaluation`, measures them, and writes a report into `out`.
+
+    Started again it goes on where it was. ValueError for whatever keeps it from that, before anything is edited.
+    """
+    settings = config.evaluation
+    require_positive(settings, ("num_images", "num_real"))
+    check_writable(out)
+    plan = _plan(config)
+    from sdedit_jax import evaluation
+    from sdedit_jax.build import build_solver
+    from sdedit_jax.evaluation import report, results, running
+
+    trials = evaluation.plan(plan)
+    loaded = load_model(config)
+    methods = _methods(config, loaded)
+    folder = data_folder(config)
+    pictures, count = _spread(config, folder, settings.split, settings.num_images, loaded.image_size)
+    real, num_real = _spread(config, folder, "train", settings.num_real, loaded.image_size)
+    batches = even_batches(count, (loaded.image_size, loaded.image_size))
+    job = running.Evaluation(out, pictures, batches, methods, settings.num_surveyed)
+    first = distributed.is_first()
+    with disk.alone_in(out) if first else distributed.written_once(out):
+        measures = None
+        if first:
+            running.require_same_settings(out, _common_settings(config, loaded, pictures, count, num_real))
+            batches_of_real = lambda: _in_batches(real, num_real)  # noqa: E731
+            measures = evaluation.Measures.load(settings.networks, batches_of_real, out / "real", loaded.image_size)
+        distributed.wait_for_all()
+        common = {"model": config.weights, "solver": repr(build_solver(config)), "num_real": num_real}
+        with tqdm(total=running.remaining(job, trials), unit="batch", disable=not first) as bar:
+
+            def progress(trial):
+                bar.set_description(f"{trial.method} on {trial.guides}")
+                bar.update(1)
+
+            rows = evaluation.evaluate(job, trials, measures, common, progress=progress)
+        if first:
+            results.write(out, rows)
+            report.write(out, rows)
+    print(f"Rows: {len(rows)}, pictures in each: {count}. Open {(out / 'report.html').resolve()}")
+
+
+def _plan(config: ConfigDict) -> "Plan":
+    """What is tried, checked."""
+    from sdedit_jax.evaluation.trials import INVERSION, Plan
+
+    settings, editing = config.evaluation, config.editing
+    lists = ("experiments", "baselines", "t0s", "colors", "repeats", "steps")
+    if not settings.gan and any(name in settings.baselines for name in INVERSION):
+        raise ValueError(
+            "The baselines gan-1 and gan-2 need config.evaluation.gan, the file of a GAN of these pictures "
+            "(python -m sdedit_jax.baselines.gan trains one), or leave them out of config.evaluation.baselines."
+        )
+    return Plan(
+        t0=editing.t0,
+        num_steps=editing.num_steps,
+        num_repeats=editing.num_repeats,
+        seed=config.seed,
+        **{name: tuple(settings[name]) for name in lists},
+    )
+
+
+def _methods(config: ConfigDict, loaded: "Loaded") -> Any:
+    from sdedit_jax.baselines.gan import files
+    from sdedit_jax.build import build_solver
+    from sdedit_jax.evaluation.methods import Methods
+
+    name = config.evaluation.gan
+    gan = files.load(*([] if name == "landscapes" else [name])) if name else None
+    if gan is not None and gan[1].generator.image_size != loaded.image_size:
+        raise ValueError(
+            f"The GAN {name} is of {gan[1].generator.image_size} pixels, the model {config.weights} of "
+            f"{loaded.image_size}: leave gan-1 and gan-2 out of config.evaluation.baselines."
+        )
+    return Methods(loaded.params, model=loaded.model, sde=loaded.sde, solver=build_solver(config), gan=gan)
+
+
+def _spread(config: ConfigDict, folder: Path, split: str, most: int, image_size: int) -> tuple[Pictures, int]:
+    """At most so many pictures of a split, taken evenly from all of it: number -> bytes, and how many there are."""
+    from sdedit_jax.data import pipeline
+
+    source: RandomAccessSource = pipeline.open_source(folder, split, image_size, config.data.fit)
+    shape = np.shape(source[0]["image"])
+    if shape[:2] != (image_size, image_size):
+        raise ValueError(
+            f"The model {config.weights} is of {image_size} pixels, but the pictures in {folder} are {shape[1]} x "
+            f"{shape[0]}: prepare them at its size."
+        )
+    count = min(most, len(source))
+
+    def pictures(numbers: Sequence[int]) -> np.ndarray:
+        return np.stack([source[number * len(source) // count]["image"] for number in numbers])
+
+    return pictures, count
+
+
+def _in_batches(pictures: Pictures, count: int) -> Iterator[np.ndarray]:
+    for start in range(0, count, BATCH_OF_REAL):
+        yield pictures(range(start, min(start + BATCH_OF_REAL, count)))
+
+
+def _common_settings(
+    config: ConfigDict, loaded: "Loaded", pictures: Pictures, count: int, num_real: int
+) -> dict[str, Any]:
+    """What all rows of one folder have in common; the contents count, not where they lie."""
+    import jax
+
+    from sdedit_jax.metrics.features import fingerprint
+
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(loaded.params):
+        digest.update(np.asarray(leaf).tobytes())
+    return {
+        "sdedit_jax": sdedit_jax.__version__,
+        "model (SHA-256 of its parameters)": digest.hexdigest(),
+        "solver": config.solver.to_dict(),
+        "GAN": config.evaluation.gan,
+        "networks": list(config.evaluation.networks),
+        "number of held-out pictures": count,
+        "number of real pictures": num_real,
+        "held-out pictures (SHA-256)": fingerprint(_in_batches(pictures, count)),
+    }

@@ -1,0 +1,97 @@
+"""The numbers of one trial: realism of all its pictures, faithfulness of each to its guide."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sdedit_jax import metrics
+from sdedit_jax.evaluation.errors import EvaluationError
+from sdedit_jax.evaluation.tasks import Guides
+from sdedit_jax.metrics import FeatureNetwork, Features, MetricError, Result
+from sdedit_jax.metrics.networks import Lpips, efficientnet_lite0, inception_v3, vgg16
+
+SUBSET_SIZE = 1000  # of KID, or fewer where there are fewer pictures
+SIZED = {"efficientnet_lite0": efficientnet_lite0, "vgg16": vgg16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measures:
+    """Feature networks, the features of the real pictures in each of them, and LPIPS."""
+
+    networks: Sequence[FeatureNetwork]
+    real: Sequence[Features]
+    lpips: Lpips
+    image_size: int
+
+    @classmethod
+    def load(
+        cls, names: Sequence[str], real: Callable[[], Iterable[np.ndarray]], cache: Path, image_size: int
+    ) -> "Measures":
+        """With the networks `names` (see `network_of`) and the features of the batches `real()`, kept in `cache`.
+
+        Raises MetricError if the weights of a network are not there, or if what is in `cache` is of other pictures.
+        """
+        networks = [network_of(name) for name in names]
+        paths = [cache / f"{name.replace('@', '_').replace('/', '_')[-80:]}.safetensors" for name in names]
+        features = [metrics.cached_features(path, net, real) for path, net in zip(paths, networks, strict=True)]
+        return cls(networks, features, Lpips.load(), image_size)
+
+    def __call__(self, batches: Callable[[], Iterator[tuple[Guides, np.ndarray]]]) -> list[Result]:
+        """All results of the batches of guides and edits, (B, H, W, 3) bytes, that `batches()` gives anew."""
+        results = []
+        for network, real in zip(self.networks, self.real, strict=True):
+            results += self._realism(metrics.extract_features(network, (x for _, x in batches())), real)
+        return results + self._faithfulness(batches())
+
+    def _realism(self, edits: Features, real: Features) -> list[Result]:
+        subset_size = min(SUBSET_SIZE, len(edits.values), len(real.values))
+        results = [metrics.kid(edits, real, subset_size=subset_size)]
+        if edits.network.startswith("InceptionV3"):
+            results.append(metrics.fid(edits, real))
+        return [*results, metrics.cmmd(edits, real), *metrics.precision_and_recall(edits, real)]
+
+    def _faithfulness(self, batches: Iterator[tuple[Guides, np.ndarray]]) -> list[Result]:
+        """L2 and LPIPS to the guide, and where there is a mask L2 inside and masked LPIPS outside of it."""
+        found: dict[tuple[str, str | None, str], list[np.ndarray]] = {}
+        for guides, x_edit in batches:
+            lpips = self.lpips.name
+            values = {
+                ("L2", None, ""): metrics.l2(guides.x_guide, x_edit),
+                ("LPIPS", lpips, ""): self.lpips(guides.x_guide, x_edit),
+            }
+            if guides.mask is not None:
+                values["L2, edited", None, "inside the mask"] = metrics.l2(guides.x_guide, x_edit, guides.mask)
+                kept = self.lpips(guides.x_guide, x_edit, ~guides.mask)
+                values["masked LPIPS", lpips, "outside the mask"] = kept
+            for key, of_pictures in values.items():
+                found.setdefault(key, []).append(of_pictures)
+        return [
+            metrics.over_pictures(metric, np.concatenate(values), self.image_size, network, detail)
+            for (metric, network, detail), values in found.items()
+        ]
+
+
+def network_of(name: str) -> FeatureNetwork:
+    """The network of ``efficientnet_lite0@128`` or ``vgg16@64``, which see pictures at that size, or of
+    ``inception_v3@PATH``, the file that FID is published with or its address, which sees them as clean-fid's does.
+
+    Raises EvaluationError for other names, MetricError for missing weights.
+    """
+    kind, _, detail = name.partition("@")
+    if kind in SIZED and detail.isdecimal():
+        return SIZED[kind](int(detail))
+    if kind == "inception_v3":
+        return inception_v3(*([detail] if detail else []))
+    raise EvaluationError(
+        f"A network is {', '.join(f'{kind}@SIZE' for kind in SIZED)} or inception_v3@PATH, got {name!r}."
+    )
+
+
+def as_fields(results: Sequence[Result]) -> dict[str, dict[str, float | None]]:
+    """Mean and std of each result by its full name, as they stand in a row; std is None where there is one number."""
+    fields = {result.name: {"mean": result.mean, "std": result.std} for result in results}
+    if len(fields) < len(results):
+        raise MetricError(f"Two results have one name: {sorted(result.name for result in results)}.")
+    return fields

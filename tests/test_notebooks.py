@@ -1,0 +1,92 @@
+"""The notebooks run from their first cell to their last, as they are, with few steps on few pictures."""
+
+import os
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+SOURCES = sorted(NOTEBOOKS.glob("*.py"))
+# Data sets hold out a part of themselves, and KID needs two pictures of it.
+NUM_PICTURES = 24
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of smooth pictures, larger than the model's."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(NUM_PICTURES):
+        coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((80, 72), Image.Resampling.BICUBIC).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def run(name, folder, monkeypatch, **variables):
+    """The notebook after its last cell, run in `folder` on one CPU device."""
+    command = folder / "bin" / "sdedit"  # as it is installed, but that of this very tree
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/main.py" "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("SDEDIT_FAST", "1")
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    return client.execute()
+
+
+def printed(notebook):
+    """All that the cells printed."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
+def shown(notebook):
+    """The number of pictures that the cells showed."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_notebook_is_in_step_with_its_source_and_has_no_outputs(source):
+    """Else ``jupytext --to ipynb notebooks/NAME.py`` brings it there."""
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    written = jupytext.read(source)
+    assert [(cell.cell_type, cell.source) for cell in notebook.cells] == [
+        (cell.cell_type, cell.source) for cell in written.cells
+    ]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert len(code) > 4 and not any(cell.outputs or cell.execution_count for cell in code)
+    nbformat.validate(notebook)
+
+
+def test_every_notebook_is_run():
+    text = Path(__file__).read_text("utf-8")
+    assert len(SOURCES) == 3 and all(f'run("{source.stem}"' in text for source in SOURCES)
+
+
+def test_a_picture_is_edited(tmp_path, monkeypatch):
+    done = run("edit_your_picture", tmp_path, monkeypatch)
+    assert shown(done) == 3 and "t0 = " in printed(done)
+    assert len(list(tmp_path.glob("mountain_lake_0?.png"))) == 8
+
+
+def test_a_model_is_trained_on_a_folder(tmp_path, pictures, monkeypatch):
+    done = run("train_on_your_folder", tmp_path, monkeypatch, SDEDIT_PICTURES=str(pictures))
+    assert (tmp_path / "mine.safetensors").stat().st_size > 1_000_000 and shown(done) > 4, printed(done)
+
+
+def test_the_trade_off_is_drawn(tmp_path, pictures, monkeypatch):
+    done = run("trade_off", tmp_path, monkeypatch, SDEDIT_PICTURES=str(pictures))
+    assert shown(done) == 2 and (tmp_path / "trade_off" / "report.html").is_file(), printed(done)
