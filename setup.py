@@ -19,6 +19,7 @@ EXTRAS = {
     # Both directions of the diffusers formats against the original. On Linux the plain wheel of torch brings gigabytes
     # of CUDA; install a CPU build of it first.
     "parity": ["torch>=2.4", "diffusers>=0.35,<1.0"],
+    "docs": ["mkdocs>=1.6,<2", "pymdown-extensions>=10.14,<14", "pygments>=2.18,<3", "latex2mathml>=3.78,<4"],
     "dev": ["ruff>=0.14,<0.16", "pyright>=1.1.400"],
 }
 

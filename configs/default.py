@@ -102,7 +102,7 @@ def get_config() -> ConfigDict:
     evaluation.repeats = (1, 2, 3)  # where those are tried; elsewhere editing.num_repeats
     evaluation.steps = (10, 25, 50, 100)  # where those are tried; elsewhere editing.num_steps
     evaluation.gan = ""  # file of `python -m sdedit_jax.baselines.gan`, or landscapes for the bundled one
-    evaluation.num_surveyed = 100  # pictures of each method that are written for a survey
+    evaluation.num_shown = 100  # edits of each method that are kept as pictures, for the report and a survey
 
     config.survey = survey = ConfigDict()
     survey.method = "sdedit"  # the method, a folder of the pictures, that people compare with each of the others

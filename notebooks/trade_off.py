@@ -62,7 +62,7 @@ if importlib.util.find_spec("sdedit_jax") is None:
 import os
 
 DATA = os.environ.get("SDEDIT_PICTURES", "landscapes")
-MODEL = "landscapes"
+MODEL = os.environ.get("SDEDIT_MODEL", "landscapes")
 FAST = bool(os.environ.get("SDEDIT_FAST"))  # a rehearsal in seconds
 NUM_STEPS = 2 if FAST else 25
 NUM_IMAGES = 4 if FAST else 100

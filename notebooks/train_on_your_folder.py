@@ -60,6 +60,7 @@ if importlib.util.find_spec("sdedit_jax") is None:
 import os
 
 PICTURES = os.environ.get("SDEDIT_PICTURES", "/content/pictures")
+MODEL = os.environ.get("SDEDIT_MODEL", "landscapes")  # to start from
 RUN = "runs/mine"
 FAST = bool(os.environ.get("SDEDIT_FAST"))  # a rehearsal in seconds
 NUM_TRAINING_STEPS = 2 if FAST else 2000
@@ -76,18 +77,17 @@ NUM_STEPS = 2 if FAST else 50
 # %% [markdown]
 # ## Training
 #
-# `--init_from landscapes` starts from the bundled model, which needs far less than starting from nothing. The command
+# `--init_from` starts from a trained model, which needs far less than starting from nothing. The command
 # may be interrupted and given again: it goes on from its newest checkpoint. `--dry_run` says what it will take.
 
 # %%
 often = max(1, NUM_TRAINING_STEPS // 10)
 training = (
-    f"--config landscapes --mode train --config.data.source=prepared --workdir {RUN} --init_from landscapes "
+    f"--config landscapes --mode train --config.data.source=prepared --workdir {RUN} --init_from {MODEL} "
     f"--config.training.num_steps={NUM_TRAINING_STEPS} --config.training.batch_size={BATCH_SIZE} "
     f"--config.training.checkpoint_every={often} --config.training.sample_every={NUM_TRAINING_STEPS} "
     f"--config.sampling.num_steps={NUM_STEPS} --config.editing.num_steps={NUM_STEPS}"
 )
-# !sdedit {training} --dry_run
 # !sdedit {training}
 
 # %% [markdown]
@@ -108,12 +108,10 @@ for picture in sorted(Path(RUN).rglob("*.png"))[-3:]:
 # one as `--guide`.
 
 # %%
-# !sdedit --mode strokes --source "{PICTURES}" --out guides --config.strokes.size=64
-# !sdedit --config landscapes --workdir {RUN} --guide guides --out edits --num_steps {NUM_STEPS} --num_samples 2
-
-# %%
-for sheet in sorted(Path("edits").glob("*_sheet.png"))[:4]:
-    display(Image.open(sheet))
+# !sdedit --mode strokes --source "{PICTURES}" --out guides
+guide = min(Path("guides").glob("*.png"))
+# !sdedit --config landscapes --workdir {RUN} --guide "{guide}" --out edits --num_steps {NUM_STEPS}
+display(Image.open(f"edits/{guide.stem}_sheet.png"))
 
 # %% [markdown]
 # One file to keep or to hand on, weights and settings:

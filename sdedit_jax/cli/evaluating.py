@@ -29,12 +29,12 @@ def evaluate(config: ConfigDict, out: Path) -> None:
     Started again it goes on where it was. ValueError for whatever keeps it from that, before anything is edited.
     """
     settings = config.evaluation
-    require_positive(settings, ("num_images", "num_real"))
+    require_positive(settings, ("num_images", "num_real", "num_shown"))
     check_writable(out)
     plan = _plan(config)
     from sdedit_jax import evaluation
     from sdedit_jax.build import build_solver
-    from sdedit_jax.evaluation import report, results, running
+    from sdedit_jax.evaluation import measuring, report, results, running
 
     trials = evaluation.plan(plan)
     loaded = load_model(config)
@@ -42,8 +42,9 @@ def evaluate(config: ConfigDict, out: Path) -> None:
     folder = data_folder(config)
     pictures, count = _spread(config, folder, settings.split, settings.num_images, loaded.image_size)
     real, num_real = _spread(config, folder, "train", settings.num_real, loaded.image_size)
+    measuring.check_measurable(count, num_real, loaded.image_size)
     batches = even_batches(count, (loaded.image_size, loaded.image_size))
-    job = running.Evaluation(out, pictures, batches, methods, settings.num_surveyed)
+    job = running.Evaluation(out, pictures, batches, methods, settings.num_shown)
     first = distributed.is_first()
     with disk.alone_in(out) if first else distributed.written_once(out):
         measures = None

@@ -11,6 +11,8 @@ from sdedit_jax.evaluation.errors import EvaluationError
 from sdedit_jax.evaluation.tasks import Guides
 from sdedit_jax.metrics import FeatureNetwork, Features, MetricError, Result
 from sdedit_jax.metrics.networks import Lpips, efficientnet_lite0, inception_v3, vgg16
+from sdedit_jax.metrics.networks.lpips import SMALLEST
+from sdedit_jax.metrics.precision_recall import NEIGHBOURS
 
 SUBSET_SIZE = 1000  # of KID, or fewer where there are fewer pictures
 SIZED = {"efficientnet_lite0": efficientnet_lite0, "vgg16": vgg16}
@@ -71,6 +73,18 @@ class Measures:
             metrics.over_pictures(metric, np.concatenate(values), self.image_size, network, detail)
             for (metric, network, detail), values in found.items()
         ]
+
+
+def check_measurable(count: int, num_real: int, image_size: int) -> None:
+    """Raises EvaluationError unless every metric can be computed of so many edits and real pictures of this size.
+
+    Without it the first to fail would do so after hours of edits.
+    """
+    for what, number in (("held-out", count), ("real", num_real)):
+        if number <= NEIGHBOURS:
+            raise EvaluationError(f"The metrics need {NEIGHBOURS + 1} {what} pictures or more, but there are {number}.")
+    if image_size < SMALLEST:
+        raise EvaluationError(f"LPIPS needs pictures of {SMALLEST} pixels or more, but the model's have {image_size}.")
 
 
 def network_of(name: str) -> FeatureNetwork:

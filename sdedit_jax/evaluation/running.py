@@ -7,7 +7,7 @@ The folder of an evaluation, of which nothing is ever half a file:
     guides/GUIDES/   batches of guides, as .npz
     edits/TRIAL/     batches of edits, as .npy, until the trial is measured
     rows/TRIAL.json  a finished trial
-    shown/TRIAL/     its first pictures, for the report
+    shown/TRIAL/     its first pictures; those of the guides are in shown/GUIDES/
     pictures/TASK/   `guides` and a folder for each method of the main comparison, as a survey takes them
 
 Whatever interrupts an evaluation, the same call goes on after the last finished batch.
@@ -31,7 +31,6 @@ from sdedit_jax.evaluation.trials import Trial
 from sdedit_jax.images import save_image
 from sdedit_jax.pixels import from_uint8, to_uint8
 
-NUM_SHOWN = 8  # pictures of each trial in the report
 MAIN = {"synthesis": "strokes", "editing": "editing", "compositing": "compositing"}  # experiments of the survey
 _PICTURES = ("x_guide", "x_background", "x_foreground")  # of `Guides`
 
@@ -54,8 +53,8 @@ class Evaluation:
     batches: Sequence[range]
     """The numbers of all pictures, in batches."""
     edit: EditFn
-    num_surveyed: int
-    """How many pictures of each method of the main comparisons are written for a survey."""
+    num_shown: int
+    """How many pictures of each trial are kept as such, for the report and for a survey."""
 
     @property
     def count(self) -> int:
@@ -82,8 +81,10 @@ def evaluate(
             distributed.wait_for_all()
             if distributed.is_first():
                 assert measures is not None
-                _measure(evaluation, trial, experiments, measures, common)
+                _measure(evaluation, trial, measures, common)
             distributed.wait_for_all()
+        if distributed.is_first():
+            _gather_survey(evaluation, trial, experiments)
     return [read_row(evaluation.out, trial) | {"experiments": list(trials[trial])} for trial in trials]
 
 
@@ -145,9 +146,7 @@ def _edit_all(evaluation: Evaluation, trial: Trial, progress: Callable[[Trial], 
             progress(trial)
 
 
-def _measure(
-    evaluation: Evaluation, trial: Trial, experiments: Sequence[str], measures: Measures, common: Mapping[str, Any]
-) -> None:
+def _measure(evaluation: Evaluation, trial: Trial, measures: Measures, common: Mapping[str, Any]) -> None:
     """Writes the row of `trial` and its pictures, and removes its batches."""
 
     def batches() -> Iterator[tuple[Guides, np.ndarray]]:
@@ -155,32 +154,29 @@ def _measure(
             yield _guides(evaluation, trial, batch), np.load(_edit_path(evaluation, trial, batch))
 
     fields = as_fields(measures(batches))
-    _write_pictures(evaluation, trial, experiments, batches())
+    _write_shown(evaluation, trial, batches())
     row = dataclasses.asdict(trial) | {"count": evaluation.count} | dict(common) | fields
     disk.write_json(_row_path(evaluation, trial), row)
     shutil.rmtree(evaluation.out / "edits" / trial.name)
 
 
-def _write_pictures(
-    evaluation: Evaluation,
-    trial: Trial,
-    experiments: Sequence[str],
-    batches: Iterator[tuple[Guides, np.ndarray]],
-) -> None:
-    """The first few for the report, and those of the main comparisons for a survey."""
+def _write_shown(evaluation: Evaluation, trial: Trial, batches: Iterator[tuple[Guides, np.ndarray]]) -> None:
+    """The first edits and their guides as pictures."""
+    shown = evaluation.out / "shown"
+    pairs = (pair for guides, x_edit in batches for pair in zip(guides.x_guide, x_edit, strict=True))
+    for number, (x_guide, x_edit) in enumerate(itertools.islice(pairs, evaluation.num_shown)):
+        save_image(shown / trial.name / f"{number:04d}.png", from_uint8(x_edit))
+        save_image(shown / trial.guides / f"{number:04d}.png", x_guide)
+
+
+def _gather_survey(evaluation: Evaluation, trial: Trial, experiments: Sequence[str]) -> None:
+    """Copies what is shown of a trial of a main comparison to where a survey looks for it."""
     shown, pictures = evaluation.out / "shown", evaluation.out / "pictures"
-    targets = [(NUM_SHOWN, shown / trial.name, shown / trial.guides)]
     for experiment in experiments:
         if experiment in MAIN:
             folder = pictures / MAIN[experiment]
-            targets.append((evaluation.num_surveyed, folder / trial.method, folder / "guides"))
-    pairs = (pair for guides, x_edit in batches for pair in zip(guides.x_guide, x_edit, strict=True))
-    most = max(target[0] for target in targets)
-    for number, (x_guide, x_edit) in enumerate(itertools.islice(pairs, most)):
-        for limit, edits_folder, guides_folder in targets:
-            if number < limit:
-                save_image(edits_folder / f"{number:04d}.png", from_uint8(x_edit))
-                save_image(guides_folder / f"{number:04d}.png", x_guide)
+            shutil.copytree(shown / trial.guides, folder / "guides", dirs_exist_ok=True)
+            shutil.copytree(shown / trial.name, folder / trial.method, dirs_exist_ok=True)
 
 
 def _guides(evaluation: Evaluation, trial: Trial, batch: range) -> Guides:

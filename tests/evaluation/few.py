@@ -73,4 +73,4 @@ class Edits:
 
 def job(out, edits, batch_size=3):
     batches = [range(start, min(start + batch_size, COUNT)) for start in range(0, COUNT, batch_size)]
-    return Evaluation(out, lambda numbers: PICTURES[np.array(numbers)], batches, edits, num_surveyed=5)
+    return Evaluation(out, lambda numbers: PICTURES[np.array(numbers)], batches, edits, num_shown=5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sdedit_jax.evaluation import EvaluationError, evaluate
-from sdedit_jax.evaluation.running import NUM_SHOWN, remaining, require_same_settings
+from sdedit_jax.evaluation.running import remaining, require_same_settings
 from sdedit_jax.images import load_image
 from sdedit_jax.survey.pictures import find_methods, find_pictures
 from tests.evaluation.few import COMMON, COUNT, GUIDE, MASKED, PICTURES, SDEDIT, TRIALS, Edits, job, measures
@@ -89,14 +89,22 @@ def test_the_pictures_of_the_main_comparisons_are_a_survey(whole):
     assert {path.name for path in (out / "pictures").iterdir()} == {"strokes", "compositing"}
 
 
-def test_the_report_s_pictures_are_the_first_ones(whole):
+def test_pictures_are_kept_of_the_first_edits_and_batches_of_none(whole):
     out, _ = whole
     for trial in TRIALS:
         names = sorted(path.name for path in (out / "shown" / trial.name).iterdir())
-        assert names == [f"{number:04d}.png" for number in range(min(NUM_SHOWN, COUNT))]
+        assert names == [f"{number:04d}.png" for number in range(5)]
     guide = load_image(out / "shown" / GUIDE.guides / "0003.png")
     np.testing.assert_array_equal(load_image(out / "shown" / GUIDE.name / "0003.png"), guide)
-    assert not list((out / "edits").iterdir())  # batches that are measured are not kept
+    assert not list((out / "edits").iterdir())
+
+
+def test_a_trial_that_was_made_for_another_experiment_joins_the_survey(tmp_path):
+    run(tmp_path, trials={SDEDIT: ["t0"]})
+    assert not (tmp_path / "pictures").exists()
+    edits = Edits()
+    run(tmp_path, edits, trials={SDEDIT: ["synthesis"]})
+    assert not edits.asked and find_methods(tmp_path / "pictures" / "strokes") == ["sdedit"]
 
 
 def test_what_is_pasted_comes_from_another_picture(whole):

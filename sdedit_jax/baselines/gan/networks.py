@@ -46,15 +46,14 @@ class Synthesis(nn.Module):
         """(B, S, S, 3) from `w` (B, levels, w_dim); S is first_size * 2^(levels - 1)."""
         start = self.param("start", UNIT_NORMAL, (self.first_size, self.first_size, self.channels[0]))
         x = jnp.broadcast_to(start[None], (w.shape[0], *start.shape))
-        picture = None
+        picture = jnp.zeros((1, 1, 1, 3))
         for level, features in enumerate(self.channels):
             w_level = w[:, level]
-            if picture is not None:
+            if level > 0:
                 x = fir_upsample(activate(ModulatedConv(features, name=f"level_{level}_up")(x, w_level)))
                 picture = fir_upsample(picture)
             x = activate(ModulatedConv(features, name=f"level_{level}_conv")(x, w_level))
-            colors = ModulatedConv(3, demodulate=False, name=f"level_{level}_colors")(x, w_level)
-            picture = colors if picture is None else picture + colors
+            picture = picture + ModulatedConv(3, demodulate=False, name=f"level_{level}_colors")(x, w_level)
         return picture
 
 

@@ -10,6 +10,8 @@ from sdedit_jax.evaluation.report.tables import Table, as_text, guides_of, in_or
 from sdedit_jax.evaluation.results import Row
 from sdedit_jax.evaluation.trials import Trial
 
+NUM_SHOWN = 8  # pictures of each trial
+
 
 @dataclasses.dataclass(frozen=True)
 class Strip:
@@ -65,7 +67,7 @@ def _strips(out: Path, rows: Sequence[Row]) -> list[list[Strip]]:
 
 
 def _strip(out: Path, label: str, folder: str) -> Strip:
-    return Strip(label, sorted((out / "shown" / folder).glob("[!.]*.png")))
+    return Strip(label, sorted((out / "shown" / folder).glob("[!.]*.png"))[:NUM_SHOWN])
 
 
 def _label(who: str, row: Row, fields: Sequence[str]) -> str:
