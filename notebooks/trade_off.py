@@ -86,9 +86,10 @@ options = (
     f"--config.weights={MODEL} --config.data.source={DATA} --config.evaluation.split={SPLIT} "
     f"--config.evaluation.num_images={NUM_IMAGES} --config.evaluation.num_real={NUM_REAL} --num_steps {NUM_STEPS}"
 )
-names = f"""--config.evaluation.experiments="('t0',)" --config.evaluation.t0s="{T0S}" """
+tried = f"""--config.evaluation.experiments="('t0',)" --config.evaluation.t0s="{T0S}" """
 networks = """--config.evaluation.networks="('efficientnet_lite0@128',)" """
-# !sdedit --config landscapes --mode evaluate {options} {names} {networks} --out trade_off
+alone = """--config.evaluation.baselines="()" --config.evaluation.gan= """
+# !sdedit --config landscapes --mode evaluate {options} {tried} {networks} {alone} --out trade_off
 
 # %% [markdown]
 # ## The figure

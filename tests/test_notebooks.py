@@ -18,8 +18,8 @@ from tests.cli.tiny import DDPM, random_params
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("*.py"))
-# Data sets hold out a part of themselves, and KID needs two pictures of it.
-NUM_PICTURES = 24
+# Data sets hold out a tenth of themselves, and the metrics need four pictures of it.
+NUM_PICTURES = 40
 MODEL = {
     "model": DDPM | {"channel_mults": (1, 1)},
     "preconditioning": {"name": "edm", "sigma_data": 0.5},

@@ -158,7 +158,8 @@ def request(argv: list[str]) -> Request:
             takes = ", ".join(f"--{other}" for other in FLAGS_OF[mode]) or "none but --config"
             raise ValueError(f"--{name} means nothing in --mode {mode}, whose flags are {takes}.")
     values: dict[str, Any] = {name: flag.value for name, flag in _FLAGS.items()}
-    for section in (config[name] for name in SECTIONS_OF.get(mode, ())):
+    sections: list[Any] = [config[name] for name in SECTIONS_OF.get(mode, ())]
+    for section in sections:
         for name in section:
             if values.get(name) is not None:
                 section[name] = values[name]

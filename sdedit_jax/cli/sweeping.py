@@ -56,6 +56,8 @@ def _check(config: ConfigDict) -> None:
 
 def _bind_edit(config: ConfigDict, loaded: "Loaded") -> "EditFn":
     """(params, keys, x_guide, mask, t0) -> x_edit of any number of guides, as many at a time as the devices hold."""
+    import jax.numpy as jnp
+
     from sdedit_jax.build import build_solver
     from sdedit_jax.parallel import pmap_batch
 
@@ -75,7 +77,7 @@ def _bind_edit(config: ConfigDict, loaded: "Loaded") -> "EditFn":
             for batch, x_edit in in_rounds(batches, edit_rows):
                 x_edits.append(x_edit)
                 bar.update(len(batch))
-        return np.concatenate(x_edits)
+        return jnp.asarray(np.concatenate(x_edits))
 
     return edit_in_batches
 
@@ -83,16 +85,17 @@ def _bind_edit(config: ConfigDict, loaded: "Loaded") -> "EditFn":
 def _sweep_one(config: ConfigDict, loaded: "Loaded", edit_fn: "EditFn", pair: guides.Pair, out: Path) -> None:
     """Writes NAME_sweep.png and NAME_sweep.json of one guide."""
     import jax
+    import jax.numpy as jnp
 
     from sdedit_jax import keys, metrics, tuning
 
     settings: Any = config.sweep
-    x_guide, mask = (x[None] for x in fit_pair(loaded, pair))
+    x_guide, mask = (jnp.asarray(x)[None] for x in fit_pair(loaded, pair))
     # The noise of `--mode edit`, so that a column is a candidate of it.
     image_keys = keys.per_image(jax.random.key(config.seed), settings.num_samples)
-    x_guides = np.repeat(x_guide, settings.num_samples, axis=0)
+    x_guides = jnp.repeat(x_guide, settings.num_samples, axis=0)
     x_edits = np.asarray(tuning.sweep(loaded.params, image_keys, x_guides, mask, settings.t0s, edit_fn=edit_fn))
-    distances = [metrics.l2(x_edit, x_guides).tolist() for x_edit in x_edits]
+    distances = [metrics.l2(x_edit, np.asarray(x_guides)).tolist() for x_edit in x_edits]
     chosen = None
     if settings.target_l2 is not None:
         try:
@@ -103,7 +106,7 @@ def _sweep_one(config: ConfigDict, loaded: "Loaded", edit_fn: "EditFn", pair: gu
             raise ValueError(f"{pair[0]}: {error}") from error
         print(f"{pair[0]}: t0 = {chosen.t0:.3f} is the largest of an L2 up to {target:g}: {chosen.l2:.2f}")
     fields = _fields(config, pair, distances, chosen)
-    rows = [_first_row(x_guide[0], mask[0], chosen), *_rows(settings.t0s, x_edits, distances)]
+    rows = [_first_row(np.asarray(x_guide[0]), np.asarray(mask[0]), chosen), *_rows(settings.t0s, x_edits, distances)]
     pictures = [[on_sheet(picture) for picture in row.values()] for row in rows]
     sheet = sheets.contact_sheet(pictures, [list(row) for row in rows])
     images.save_image(out / f"{pair[0].stem}_sweep.png", sheet, fields)
