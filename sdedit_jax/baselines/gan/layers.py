@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from sdedit_jax.models.convolution import convolve
+from sdedit_jax.models import convolution
 
 UNIT_NORMAL = nn.initializers.normal(1.0)
 
@@ -18,6 +18,30 @@ UNIT_NORMAL = nn.initializers.normal(1.0)
 def activate(x: jax.Array) -> jax.Array:
     """Leaky ReLU of slope 0.2 times sqrt(2), which keeps the variance of what comes in near that of what goes out."""
     return math.sqrt(2.0) * nn.leaky_relu(x, 0.2)
+
+
+@jax.custom_vjp
+def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`x` (B, H, W, C) correlated with `kernel` (3, 3, C, D), zero outside: (B, H, W, D).
+
+    The gradient in x is a convolution with the kernel turned around, written as one: within a `lax.scan` XLA computes
+    its own six times slower on a CPU. Differentiable in reverse mode, twice too.
+    """
+    return convolution.convolve(x, kernel, 1, (1, 1))
+
+
+def _forward(x: jax.Array, kernel: jax.Array):
+    return convolve(x, kernel), (x, kernel)
+
+
+def _backward(residuals: tuple[jax.Array, jax.Array], dy: jax.Array):
+    x, kernel = residuals
+    dx = convolution.convolve(dy, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), 1, (1, 1))
+    _, pull = jax.vjp(lambda kernel: convolution.convolve(x, kernel, 1, (1, 1)), kernel)
+    return dx, *pull(dy)
+
+
+convolve.defvjp(_forward, _backward)
 
 
 class Dense(nn.Module):
@@ -47,7 +71,7 @@ class Conv(nn.Module):
         """The convolution of `x`."""
         kernel = self.param("kernel", UNIT_NORMAL, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return convolve(x, (9 * x.shape[-1]) ** -0.5 * kernel, 1, (1, 1)) + bias[None, None, None, :]
+        return convolve(x, (9 * x.shape[-1]) ** -0.5 * kernel) + bias[None, None, None, :]
 
 
 class ModulatedConv(nn.Module):
@@ -67,7 +91,7 @@ class ModulatedConv(nn.Module):
         kernel = (9 * C) ** -0.5 * self.param("kernel", UNIT_NORMAL, (3, 3, C, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         style = Dense(C, bias=1.0, name="style")(w)
-        x = convolve(x * style[:, None, None, :], kernel, 1, (1, 1))
+        x = convolve(x * style[:, None, None, :], kernel)
         if self.demodulate:
             variance = jnp.square(style) @ jnp.square(kernel).sum((0, 1))
             x = x * jax.lax.rsqrt(variance + 1e-8)[:, None, None, :]
