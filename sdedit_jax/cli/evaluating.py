@@ -1,5 +1,6 @@
 """The mode that judges: evaluate."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from sdedit_jax.cli.models import data_folder, even_batches, load_model
 from sdedit_jax.cli.results import check_writable, require_positive
 
 if TYPE_CHECKING:
+    from sdedit_jax.baselines.gan import GAN
     from sdedit_jax.data.pipeline import RandomAccessSource
     from sdedit_jax.evaluation.trials import Plan
     from sdedit_jax.weights import Loaded
@@ -35,10 +37,12 @@ def evaluate(config: ConfigDict, out: Path) -> None:
     from sdedit_jax import evaluation
     from sdedit_jax.build import build_solver
     from sdedit_jax.evaluation import measuring, report, results, running
+    from sdedit_jax.evaluation.methods import Methods
 
-    trials = evaluation.plan(plan)
     loaded = load_model(config)
-    methods = _methods(config, loaded)
+    solver, gan = build_solver(config), _gan(config, loaded.image_size)
+    trials = evaluation.plan(dataclasses.replace(plan, gan=_digest(gan[0])[:8] if gan else None))
+    methods = Methods(loaded.params, model=loaded.model, sde=loaded.sde, solver=solver, gan=gan)
     folder = data_folder(config)
     pictures, count = _spread(config, folder, settings.split, settings.num_images, loaded.image_size)
     real, num_real = _spread(config, folder, "train", settings.num_real, loaded.image_size)
@@ -53,18 +57,22 @@ def evaluate(config: ConfigDict, out: Path) -> None:
             batches_of_real = lambda: _in_batches(real, num_real)  # noqa: E731
             measures = evaluation.Measures.load(settings.networks, batches_of_real, out / "real", loaded.image_size)
         distributed.wait_for_all()
-        common = {"model": config.weights, "solver": repr(build_solver(config)), "num_real": num_real}
+        common = {"model": config.weights, "solver": repr(solver), "num_real": num_real}
         with tqdm(total=running.remaining(job, trials), unit="batch", disable=not first) as bar:
 
             def progress(trial):
                 bar.set_description(f"{trial.method} on {trial.guides}")
                 bar.update(1)
 
-            rows = evaluation.evaluate(job, trials, measures, common, progress=progress)
-        if first:
-            results.write(out, rows)
-            report.write(out, rows)
-    print(f"Rows: {len(rows)}, pictures in each: {count}. Open {(out / 'report.html').resolve()}")
+            rows: list[dict[str, Any]] = []
+            try:
+                for row in evaluation.evaluate(job, trials, measures, common, progress=progress):
+                    rows.append(row)
+                    results.write(out, rows)
+            finally:  # whatever ends it, what there is can be looked at
+                if rows:
+                    report.write(out, rows)
+    print(f"Rows: {len(trials)}, pictures in each: {count}. Open {(out / 'report.html').resolve()}")
 
 
 def _plan(config: ConfigDict) -> "Plan":
@@ -87,19 +95,20 @@ def _plan(config: ConfigDict) -> "Plan":
     )
 
 
-def _methods(config: ConfigDict, loaded: "Loaded") -> Any:
+def _gan(config: ConfigDict, image_size: int) -> "tuple[Any, GAN] | None":
+    """Params and networks of `config.evaluation.gan`, None if it is empty."""
     from sdedit_jax.baselines.gan import files
-    from sdedit_jax.build import build_solver
-    from sdedit_jax.evaluation.methods import Methods
 
     name = config.evaluation.gan
-    gan = files.load(*([] if name == "landscapes" else [name])) if name else None
-    if gan is not None and gan[1].generator.image_size != loaded.image_size:
+    if not name:
+        return None
+    params, gan = files.load() if name == "landscapes" else files.load(name)
+    if gan.generator.image_size != image_size:
         raise ValueError(
-            f"The GAN {name} is of {gan[1].generator.image_size} pixels, the model {config.weights} of "
-            f"{loaded.image_size}: leave gan-1 and gan-2 out of config.evaluation.baselines."
+            f"The GAN {name} is of {gan.generator.image_size} pixels, the model {config.weights} of {image_size}: set "
+            "config.evaluation.gan to '' and leave gan-1 and gan-2 out of config.evaluation.baselines."
         )
-    return Methods(loaded.params, model=loaded.model, sde=loaded.sde, solver=build_solver(config), gan=gan)
+    return params, gan
 
 
 def _spread(config: ConfigDict, folder: Path, split: str, most: int, image_size: int) -> tuple[Pictures, int]:
@@ -129,21 +138,26 @@ def _in_batches(pictures: Pictures, count: int) -> Iterator[np.ndarray]:
 def _common_settings(
     config: ConfigDict, loaded: "Loaded", pictures: Pictures, count: int, num_real: int
 ) -> dict[str, Any]:
-    """What all rows of one folder have in common; the contents count, not where they lie."""
-    import jax
-
+    """What all rows of one folder have in common; the contents of files count, not their names."""
     from sdedit_jax.metrics.features import fingerprint
 
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(loaded.params):
-        digest.update(np.asarray(leaf).tobytes())
     return {
         "sdedit_jax": sdedit_jax.__version__,
-        "model (SHA-256 of its parameters)": digest.hexdigest(),
+        "model (SHA-256 of its parameters)": _digest(loaded.params),
+        "SDE": repr(loaded.sde),
         "solver": config.solver.to_dict(),
-        "GAN": config.evaluation.gan,
         "networks": list(config.evaluation.networks),
         "number of held-out pictures": count,
         "number of real pictures": num_real,
         "held-out pictures (SHA-256)": fingerprint(_in_batches(pictures, count)),
     }
+
+
+def _digest(params: Any) -> str:
+    import jax
+
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree.leaves_with_path(params):
+        digest.update(jax.tree_util.keystr(path).encode())
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()

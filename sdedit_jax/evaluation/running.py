@@ -69,10 +69,10 @@ def evaluate(
     common: Mapping[str, Any],
     *,
     progress: Callable[[Trial], Any] = lambda trial: None,
-) -> list[dict[str, Any]]:
-    """The rows of all `trials` (trial -> its experiments), of which those that `evaluation.out` has are not made again.
+) -> Iterator[dict[str, Any]]:
+    """The rows of all `trials` (trial -> its experiments), each when it is made; those in `evaluation.out` at once.
 
-    Every process edits its share of the batches; process 0 measures, and is the only one that needs `measures`.
+    Every process edits its share of the batches; process 0 measures, needs `measures`, and is the one that gets rows.
     `common`: fields that every row carries. `progress` is called after every batch.
     """
     for trial, experiments in trials.items():
@@ -85,7 +85,7 @@ def evaluate(
             distributed.wait_for_all()
         if distributed.is_first():
             _gather_survey(evaluation, trial, experiments)
-    return [read_row(evaluation.out, trial) | {"experiments": list(trials[trial])} for trial in trials]
+            yield read_row(evaluation.out, trial) | {"experiments": list(experiments)}
 
 
 def remaining(evaluation: Evaluation, trials: Mapping[Trial, Any]) -> int:

@@ -41,6 +41,8 @@ class Trial:
     num_steps: int | None = None
     num_repeats: int | None = None
     """Of SDEdit, None for baselines; of them, "unconditional" has steps."""
+    gan: str | None = None
+    """Which one is inverted: the first digits of the SHA-256 of its parameters."""
     seed: int = 0
 
     @property
@@ -53,7 +55,7 @@ class Trial:
         """Of its files: ``strokes-6_sdedit_t0-0.4_steps-50_repeats-1_seed-0``."""
         settings = {"t0": self.t0, "steps": self.num_steps, "repeats": self.num_repeats, "seed": self.seed}
         parts = [f"{name}-{value:g}" for name, value in settings.items() if value is not None]
-        return "_".join([self.guides, self.method, *parts])
+        return "_".join([self.guides, self.method, *([self.gan] if self.gan else []), *parts])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Plan:
     colors: Sequence[int]
     repeats: Sequence[int]
     steps: Sequence[int]
+    gan: str | None = None
+    """As in `Trial`."""
 
     def __post_init__(self):
         _require_known("experiments", self.experiments, EXPERIMENTS)
@@ -101,9 +105,9 @@ def _sdedit(settings: Plan, task: TaskName = "strokes", num_colors: int | None =
 
 def _with_baselines(settings: Plan, task: TaskName, num_colors: int | None, names: Sequence[str]) -> list[Trial]:
     """SDEdit, and the baselines of `names` that are wanted at all."""
-    steps = {"unconditional": settings.num_steps}
+    fields = {"unconditional": {"num_steps": settings.num_steps}} | {name: {"gan": settings.gan} for name in INVERSION}
     baselines = [
-        Trial(task, num_colors, name, num_steps=steps.get(name), seed=settings.seed)
+        Trial(task, num_colors, name, seed=settings.seed, **fields.get(name, {}))
         for name in settings.baselines
         if name in names
     ]

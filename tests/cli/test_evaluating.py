@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sdedit_jax import cli
+from sdedit_jax.baselines import blending
 from sdedit_jax.weights import native
 from tests.cli.tiny import MODEL, names, pixels, random_params
 
@@ -69,6 +70,20 @@ def test_one_command_writes_rows_figures_and_a_page_and_goes_on_where_it_was(eva
     evaluated.evaluation.num_images = 4
     with pytest.raises(ValueError, match="results of another .*pictures"):
         cli.evaluate(evaluated, out)
+
+
+def test_what_is_there_when_it_is_interrupted_can_be_looked_at(evaluated, out, monkeypatch):
+    evaluated.evaluation.experiments = ("compositing",)
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(blending, "poisson_blend", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        cli.evaluate(evaluated, out)
+    rows = json.loads((out / "results.json").read_text())
+    assert [row["method"] for row in rows] == ["sdedit", "guide"]
+    assert "VGG16" in (out / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.evaluation.few import COMMON, COUNT, GUIDE, MASKED, PICTURES, SDEDIT,
 
 
 def run(out, edits=None, batch_size=3, trials=TRIALS):
-    return evaluate(job(out, edits or Edits(), batch_size), trials, measures(), COMMON)
+    return list(evaluate(job(out, edits or Edits(), batch_size), trials, measures(), COMMON))
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,12 @@ def test_names_are_unique_and_good_for_files():
     assert all(re.fullmatch(r"[a-z0-9_.-]{1,100}", name) for name in names)
 
 
+def test_another_gan_makes_other_rows_and_leaves_the_rest_alone():
+    one, other = (set(plan(dataclasses.replace(PLAN, gan=gan))) for gan in ("0123abcd", "ffff0000"))
+    assert {trial.method for trial in one - other} == {"gan-1", "gan-2"}
+    assert not {trial.name for trial in one - other} & {trial.name for trial in other}
+
+
 def test_the_order_is_that_of_the_experiments_asked_for():
     few = plan(dataclasses.replace(PLAN, experiments=("compositing",), baselines=("guide",)))
     assert [(trial.task, trial.method) for trial in few] == [("compositing", "sdedit"), ("compositing", "guide")]
