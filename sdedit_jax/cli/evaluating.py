@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 import sdedit_jax
 from sdedit_jax import disk, distributed
-from sdedit_jax.cli.models import data_folder, even_batches, load_model
+from sdedit_jax.cli.models import data_folder, even_batches, load_model, spread_over_cores
 from sdedit_jax.cli.results import check_writable, require_positive
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def evaluate(config: ConfigDict, out: Path) -> None:
     from sdedit_jax.evaluation import measuring, report, results, running
     from sdedit_jax.evaluation.methods import Methods
 
+    spread_over_cores()
     loaded = load_model(config)
     solver, gan = build_solver(config), _gan(config, loaded.image_size)
     trials = evaluation.plan(dataclasses.replace(plan, gan=_digest(gan[0])[:8] if gan else None))
@@ -80,7 +81,8 @@ def _plan(config: ConfigDict) -> "Plan":
     from sdedit_jax.evaluation.trials import INVERSION, Plan
 
     settings, editing = config.evaluation, config.editing
-    lists = ("experiments", "baselines", "t0s", "colors", "repeats", "steps")
+    names = ("experiments", "baselines", "t0s", "colors", "repeats", "steps")
+    lists: dict[str, Any] = {name: tuple(settings[name]) for name in names}
     if not settings.gan and any(name in settings.baselines for name in INVERSION):
         raise ValueError(
             "The baselines gan-1 and gan-2 need config.evaluation.gan, the file of a GAN of these pictures "
@@ -91,7 +93,7 @@ def _plan(config: ConfigDict) -> "Plan":
         num_steps=editing.num_steps,
         num_repeats=editing.num_repeats,
         seed=config.seed,
-        **{name: tuple(settings[name]) for name in lists},
+        **lists,
     )
 
 

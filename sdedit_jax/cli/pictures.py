@@ -13,7 +13,7 @@ from tqdm import tqdm
 from sdedit_jax import disk, distributed, images, sheets
 from sdedit_jax.cli import guides
 from sdedit_jax.cli.guides import Pair
-from sdedit_jax.cli.models import EditFn, bind_edit, bind_sample, even_batches, in_rounds, load_model
+from sdedit_jax.cli.models import EditFn, bind_edit, bind_sample, even_batches, in_rounds, load_model, spread_over_cores
 from sdedit_jax.cli.results import check_apart, check_writable, require_positive, settings_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def sample(config: ConfigDict, out: Path) -> None:
     """Draws pictures from the model without any guide and writes them and a contact sheet into `out`."""
     require_positive(config.sampling, ("num_samples", "num_steps"))
     check_writable(out)
+    spread_over_cores()
     loaded = load_model(config)
 
     import jax

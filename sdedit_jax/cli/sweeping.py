@@ -12,7 +12,7 @@ from tqdm import tqdm
 import sdedit_jax
 from sdedit_jax import disk, images, sheets
 from sdedit_jax.cli import guides
-from sdedit_jax.cli.models import even_batches, in_rounds, load_model
+from sdedit_jax.cli.models import even_batches, in_rounds, load_model, spread_over_cores
 from sdedit_jax.cli.pictures import fit_pair, on_sheet
 from sdedit_jax.cli.results import check_apart, check_writable, require_positive, settings_of
 
@@ -37,6 +37,7 @@ def sweep(config: ConfigDict, out: Path) -> None:
     for pair in pairs:
         guides.check_pair(*pair)
     check_writable(out)
+    spread_over_cores()
     loaded = load_model(config)
     edit_fn = _bind_edit(config, loaded)
     for pair in pairs:

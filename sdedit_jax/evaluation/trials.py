@@ -13,7 +13,7 @@ The experiments are those of SDEdit's tables and figures (Meng et al. 2022, arXi
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sdedit_jax.evaluation.errors import EvaluationError
 from sdedit_jax.evaluation.tasks import TaskName
@@ -105,7 +105,8 @@ def _sdedit(settings: Plan, task: TaskName = "strokes", num_colors: int | None =
 
 def _with_baselines(settings: Plan, task: TaskName, num_colors: int | None, names: Sequence[str]) -> list[Trial]:
     """SDEdit, and the baselines of `names` that are wanted at all."""
-    fields = {"unconditional": {"num_steps": settings.num_steps}} | {name: {"gan": settings.gan} for name in INVERSION}
+    fields: dict[str, dict[str, Any]] = {"unconditional": {"num_steps": settings.num_steps}}
+    fields |= {name: {"gan": settings.gan} for name in INVERSION}
     baselines = [
         Trial(task, num_colors, name, seed=settings.seed, **fields.get(name, {}))
         for name in settings.baselines
