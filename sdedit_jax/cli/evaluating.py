@@ -1,5 +1,6 @@
 """The mode that judges: evaluate."""
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -33,11 +34,14 @@ def evaluate(config: ConfigDict, out: Path) -> None:
     settings = config.evaluation
     require_positive(settings, ("num_images", "num_real", "num_shown"))
     check_writable(out)
+    if settings.split == "train":
+        raise ValueError("config.evaluation.split must be held out, but the model has learned from train.")
     plan = _plan(config)
     from sdedit_jax import evaluation
     from sdedit_jax.build import build_solver
     from sdedit_jax.evaluation import measuring, report, results, running
     from sdedit_jax.evaluation.methods import Methods
+    from sdedit_jax.metrics.features import fingerprint
 
     spread_over_cores()
     loaded = load_model(config)
@@ -49,31 +53,57 @@ def evaluate(config: ConfigDict, out: Path) -> None:
     real, num_real = _spread(config, folder, "train", settings.num_real, loaded.image_size)
     measuring.check_measurable(count, num_real, loaded.image_size)
     batches = even_batches(count, (loaded.image_size, loaded.image_size))
+    distributed.require_same(len(batches[0]), "The number of pictures that the devices take at a time")
     job = running.Evaluation(out, pictures, batches, methods, settings.num_shown)
-    first = distributed.is_first()
-    with disk.alone_in(out) if first else distributed.written_once(out):
+    with _kept(out):
         measures = None
-        if first:
-            running.require_same_settings(out, _common_settings(config, loaded, pictures, count, num_real))
+        if distributed.is_first():
+            common = _common_settings(config, loaded, pictures, count) | {
+                "real pictures (SHA-256)": fingerprint(_in_batches(real, num_real)),
+            }
+            running.require_same_settings(out, common)
             batches_of_real = lambda: _in_batches(real, num_real)  # noqa: E731
             measures = evaluation.Measures.load(settings.networks, batches_of_real, out / "real", loaded.image_size)
         distributed.wait_for_all()
-        common = {"model": config.weights, "solver": repr(solver), "num_real": num_real}
-        with tqdm(total=running.remaining(job, trials), unit="batch", disable=not first) as bar:
+        _require_shared(out)
+        named = {"model": config.weights, "solver": repr(solver), "num_real": num_real}
+        with tqdm(total=running.remaining(job, trials), unit="batch", disable=not distributed.is_first()) as bar:
 
             def progress(trial):
                 bar.set_description(f"{trial.method} on {trial.guides}")
                 bar.update(1)
 
-            rows: list[dict[str, Any]] = []
             try:
-                for row in evaluation.evaluate(job, trials, measures, common, progress=progress):
-                    rows.append(row)
-                    results.write(out, rows)
+                for _ in evaluation.evaluate(job, trials, measures, named, progress=progress):
+                    results.write(out, running.read_rows(out, trials))
             finally:  # whatever ends it, what there is can be looked at
-                if rows:
+                if distributed.is_first() and (rows := running.read_rows(out, trials)):
                     report.write(out, rows)
     print(f"Rows: {len(trials)}, pictures in each: {count}. Open {(out / 'report.html').resolve()}")
+
+
+@contextlib.contextmanager
+def _kept(out: Path) -> Iterator[None]:
+    """Keeps `out` for this run while the block runs; EvaluationError if another one has it."""
+    from sdedit_jax.evaluation import EvaluationError
+
+    with contextlib.ExitStack() as stack:
+        try:
+            if distributed.is_first():
+                stack.enter_context(disk.alone_in(out))
+        except disk.Occupied as error:
+            raise EvaluationError(
+                f"{error} evaluates in {out}: wait for it, stop it, or choose another --out."
+            ) from error
+        yield
+
+
+def _require_shared(out: Path) -> None:
+    """EvaluationError in a process that does not see what the first has written."""
+    from sdedit_jax.evaluation import EvaluationError
+
+    if not out.is_dir() or "settings.json" not in {path.name for path in out.iterdir()}:
+        raise EvaluationError(f"The processes do not share {out}: --out must be one folder that all hosts see.")
 
 
 def _plan(config: ConfigDict) -> "Plan":
@@ -137,20 +167,19 @@ def _in_batches(pictures: Pictures, count: int) -> Iterator[np.ndarray]:
         yield pictures(range(start, min(start + BATCH_OF_REAL, count)))
 
 
-def _common_settings(
-    config: ConfigDict, loaded: "Loaded", pictures: Pictures, count: int, num_real: int
-) -> dict[str, Any]:
+def _common_settings(config: ConfigDict, loaded: "Loaded", pictures: Pictures, count: int) -> dict[str, Any]:
     """What all rows of one folder have in common; the contents of files count, not their names."""
     from sdedit_jax.metrics.features import fingerprint
 
     return {
         "sdedit_jax": sdedit_jax.__version__,
         "model (SHA-256 of its parameters)": _digest(loaded.params),
+        "network": repr(loaded.model),
         "SDE": repr(loaded.sde),
         "solver": config.solver.to_dict(),
         "networks": list(config.evaluation.networks),
         "number of held-out pictures": count,
-        "number of real pictures": num_real,
+        "number of pictures kept": config.evaluation.num_shown,
         "held-out pictures (SHA-256)": fingerprint(_in_batches(pictures, count)),
     }
 

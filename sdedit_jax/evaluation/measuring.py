@@ -14,7 +14,7 @@ from sdedit_jax.metrics.networks import Lpips, efficientnet_lite0, inception_v3,
 from sdedit_jax.metrics.networks.lpips import SMALLEST
 from sdedit_jax.metrics.precision_recall import NEIGHBOURS
 
-SUBSET_SIZE = 1000  # of KID, or fewer where there are fewer pictures
+SUBSET_SIZE = 1000  # of KID, and at most half of the pictures: of all of them every subset would be the same
 SIZED = {"efficientnet_lite0": efficientnet_lite0, "vgg16": vgg16}
 
 
@@ -35,6 +35,8 @@ class Measures:
 
         Raises MetricError if the weights of a network are not there, or if what is in `cache` is of other pictures.
         """
+        if len(set(names)) < len(names):
+            raise EvaluationError(f"Every network once, got {', '.join(names)}.")
         networks = [network_of(name) for name in names]
         paths = [cache / f"{name.replace('@', '_').replace('/', '_')[-80:]}.safetensors" for name in names]
         features = [metrics.cached_features(path, net, real) for path, net in zip(paths, networks, strict=True)]
@@ -48,7 +50,7 @@ class Measures:
         return results + self._faithfulness(batches())
 
     def _realism(self, edits: Features, real: Features) -> list[Result]:
-        subset_size = min(SUBSET_SIZE, len(edits.values), len(real.values))
+        subset_size = min(SUBSET_SIZE, len(edits.values) // 2, len(real.values) // 2)
         results = [metrics.kid(edits, real, subset_size=subset_size)]
         if edits.network.startswith("InceptionV3"):
             results.append(metrics.fid(edits, real))
@@ -103,9 +105,15 @@ def network_of(name: str) -> FeatureNetwork:
     )
 
 
-def as_fields(results: Sequence[Result]) -> dict[str, dict[str, float | None]]:
-    """Mean and std of each result by its full name, as they stand in a row; std is None where there is one number."""
-    fields = {result.name: {"mean": result.mean, "std": result.std} for result in results}
+def as_fields(results: Sequence[Result]) -> dict[str, dict[str, float | str | None]]:
+    """Each result by its full name, as it stands in a row: `mean`, `std` (None for one number), and `detail`, which
+    names what else it depends on: subsets and their seed, or the region.
+    """
+    fields = {}
+    for result in results:
+        seed = [] if result.seed is None else [f"seed {result.seed}"]
+        detail = ", ".join([part for part in (result.detail, *seed) if part])
+        fields[result.name] = {"mean": result.mean, "std": result.std, "detail": detail}
     if len(fields) < len(results):
         raise MetricError(f"Two results have one name: {sorted(result.name for result in results)}.")
     return fields

@@ -31,7 +31,7 @@ def metric_names(rows: Sequence[Row]) -> list[str]:
 
 def is_metric(value: Any) -> bool:
     """Whether a field of a row is a measured number, with mean and std."""
-    return isinstance(value, Mapping) and value.keys() == {"mean", "std"}
+    return isinstance(value, Mapping) and value.keys() >= {"mean", "std"}
 
 
 def _flat(row: Row) -> dict[str, Any]:

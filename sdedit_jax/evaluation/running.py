@@ -17,7 +17,8 @@ import dataclasses
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,7 +77,7 @@ def evaluate(
     `common`: fields that every row carries. `progress` is called after every batch.
     """
     for trial, experiments in trials.items():
-        if not _row_path(evaluation, trial).exists():
+        if not _row_path(evaluation.out, trial).exists():
             _edit_all(evaluation, trial, progress)
             distributed.wait_for_all()
             if distributed.is_first():
@@ -85,15 +86,23 @@ def evaluate(
             distributed.wait_for_all()
         if distributed.is_first():
             _gather_survey(evaluation, trial, experiments)
-            yield read_row(evaluation.out, trial) | {"experiments": list(experiments)}
+            yield _joined(evaluation.out, trial, experiments)
+
+
+def read_rows(out: Path, first: Iterable[Trial]) -> list[dict[str, Any]]:
+    """All rows in `out`: those of `first` that are finished, in their order, then the others."""
+    paths = [path for path in (_row_path(out, trial) for trial in first) if path.exists()]
+    others = sorted(path for path in (out / "rows").glob("[!.]*.json") if path not in set(paths))
+    return [_read_json(path) for path in (*paths, *others)]
 
 
 def remaining(evaluation: Evaluation, trials: Mapping[Trial, Any]) -> int:
-    """The number of batches that are still to be edited."""
+    """The number of batches that this process still has to edit."""
     return sum(
-        not (_row_path(evaluation, trial).exists() or _edit_path(evaluation, trial, batch).exists())
+        not (_row_path(evaluation.out, trial).exists() or _edit_path(evaluation, trial, batch).exists())
         for trial in trials
-        for batch in evaluation.batches
+        for index, batch in enumerate(evaluation.batches)
+        if distributed.is_mine(index)
     )
 
 
@@ -105,10 +114,7 @@ def require_same_settings(out: Path, settings: Mapping[str, Any]) -> None:
     path = out / "settings.json"
     if not path.exists():
         return disk.write_json(path, settings)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise EvaluationError(f"{path} is damaged ({error}). Remove {out}, or choose another --out.") from error
+    found = _read_json(path)
     wanted = json.loads(json.dumps(settings))
     for name in sorted(wanted.keys() | found.keys()):
         if found.get(name) != wanted.get(name):
@@ -118,13 +124,24 @@ def require_same_settings(out: Path, settings: Mapping[str, Any]) -> None:
             )
 
 
-def read_row(out: Path, trial: Trial) -> dict[str, Any]:
-    """The row of a finished trial."""
-    path = out / "rows" / f"{trial.name}.json"
+def _joined(out: Path, trial: Trial, experiments: Sequence[str]) -> dict[str, Any]:
+    """The row of a finished trial, which from now on belongs to `experiments` too."""
+    path = _row_path(out, trial)
+    row = _read_json(path)
+    if not row.items() >= dataclasses.asdict(trial).items():
+        raise EvaluationError(f"{path} is the row of something else: remove it, and start the same command again.")
+    joined = list(dict.fromkeys([*row["experiments"], *experiments]))
+    if joined != row["experiments"]:
+        row["experiments"] = joined
+        disk.write_json(path, row)
+    return row
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path} is damaged ({error}). Remove it, and start the same command again.") from error
+        raise EvaluationError(f"{path} is damaged ({error}): remove it, and start the same command again.") from error
 
 
 def _edit_all(evaluation: Evaluation, trial: Trial, progress: Callable[[Trial], Any]) -> None:
@@ -151,12 +168,12 @@ def _measure(evaluation: Evaluation, trial: Trial, measures: Measures, common: M
 
     def batches() -> Iterator[tuple[Guides, np.ndarray]]:
         for batch in evaluation.batches:
-            yield _guides(evaluation, trial, batch), np.load(_edit_path(evaluation, trial, batch))
+            yield _guides(evaluation, trial, batch), _edits(evaluation, trial, batch)
 
     fields = as_fields(measures(batches))
     _write_shown(evaluation, trial, batches())
     row = dataclasses.asdict(trial) | {"count": evaluation.count} | dict(common) | fields
-    disk.write_json(_row_path(evaluation, trial), row)
+    disk.write_json(_row_path(evaluation.out, trial), row | {"experiments": []})
     shutil.rmtree(evaluation.out / "edits" / trial.name)
 
 
@@ -173,28 +190,42 @@ def _gather_survey(evaluation: Evaluation, trial: Trial, experiments: Sequence[s
     """Copies what is shown of a trial of a main comparison to where a survey looks for it."""
     shown, pictures = evaluation.out / "shown", evaluation.out / "pictures"
     for experiment in experiments:
-        if experiment in MAIN:
+        if experiment in MAIN and trial.method != "guide":  # people compare what was made of the guides
             folder = pictures / MAIN[experiment]
             shutil.copytree(shown / trial.guides, folder / "guides", dirs_exist_ok=True)
             shutil.copytree(shown / trial.name, folder / trial.method, dirs_exist_ok=True)
 
 
+def _edits(evaluation: Evaluation, trial: Trial, batch: range) -> np.ndarray:
+    path = _edit_path(evaluation, trial, batch)
+    try:
+        return np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise EvaluationError(f"{path} is damaged ({error}): remove it, and start the same command again.") from error
+
+
 def _guides(evaluation: Evaluation, trial: Trial, batch: range) -> Guides:
-    """Those of one batch, from their file or made now."""
-    path = evaluation.out / "guides" / trial.guides / f"{batch.start:06d}.npz"
-    if not path.exists():
+    """Those of one batch, from their file, or made now where it is missing or damaged."""
+    path = evaluation.out / "guides" / trial.guides / f"{_name(batch)}.npz"
+    try:
+        return _read_guides(path)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         made = _make_guides(evaluation, trial, batch)
         arrays = {name: to_uint8(getattr(made, name)) for name in _PICTURES}
         arrays["mask"] = np.zeros(0, bool) if made.mask is None else made.mask
         with disk.replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+        return _read_guides(path)
+
+
+def _read_guides(path: Path) -> Guides:
     with np.load(path) as file:
         pictures = {name: from_uint8(file[name]) for name in _PICTURES}
         return Guides(mask=file["mask"] if file["mask"].size else None, **pictures)
 
 
 def _make_guides(evaluation: Evaluation, trial: Trial, batch: range) -> Guides:
-    # What is painted or pasted comes from half the data set away, for neighbours may be views of one place.
+    # What is painted or pasted comes from half the data set away: in a folder neighbours may be views of one place.
     half = evaluation.count // 2
     pictures = from_uint8(evaluation.pictures(batch))
     others = from_uint8(evaluation.pictures([(number + half) % evaluation.count for number in batch]))
@@ -207,9 +238,14 @@ def _rows_of(guides: Guides, rows: np.ndarray) -> Guides:
     return Guides(mask=None if guides.mask is None else guides.mask[rows], **pictures)
 
 
-def _row_path(evaluation: Evaluation, trial: Trial) -> Path:
-    return evaluation.out / "rows" / f"{trial.name}.json"
+def _row_path(out: Path, trial: Trial) -> Path:
+    return out / "rows" / f"{trial.name}.json"
 
 
 def _edit_path(evaluation: Evaluation, trial: Trial, batch: range) -> Path:
-    return evaluation.out / "edits" / trial.name / f"{batch.start:06d}.npy"
+    return evaluation.out / "edits" / trial.name / f"{_name(batch)}.npy"
+
+
+def _name(batch: range) -> str:
+    """Of both ends: how long batches are depends on the devices, which may be others after an interruption."""
+    return f"{batch.start:06d}-{batch.stop:06d}"

@@ -54,7 +54,7 @@ class Trial:
     def name(self) -> str:
         """Of its files: ``strokes-6_sdedit_t0-0.4_steps-50_repeats-1_seed-0``."""
         settings = {"t0": self.t0, "steps": self.num_steps, "repeats": self.num_repeats, "seed": self.seed}
-        parts = [f"{name}-{value:g}" for name, value in settings.items() if value is not None]
+        parts = [f"{name}-{value}" for name, value in settings.items() if value is not None]
         return "_".join([self.guides, self.method, *([self.gan] if self.gan else []), *parts])
 
 
@@ -99,7 +99,8 @@ def plan(settings: Plan) -> dict[Trial, list[str]]:
 
 
 def _sdedit(settings: Plan, task: TaskName = "strokes", num_colors: int | None = NUM_COLORS, **changed) -> Trial:
-    fields = {"t0": settings.t0, "num_steps": settings.num_steps, "num_repeats": settings.num_repeats} | changed
+    fields: dict[str, Any] = {name: getattr(settings, name) for name in ("t0", "num_steps", "num_repeats")} | changed
+    fields["t0"] = float(fields["t0"])  # 1 and 1.0 are one trial, with one name
     return Trial(task, num_colors, SDEDIT, seed=settings.seed, **fields)
 
 

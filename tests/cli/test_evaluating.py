@@ -11,6 +11,7 @@ from sdedit_jax import cli
 from sdedit_jax.baselines import blending
 from sdedit_jax.weights import native
 from tests.cli.tiny import MODEL, names, pixels, random_params
+from tests.processes import holding
 
 SIZE = 32  # the least that LPIPS takes
 KID, L2 = "KID (VGG16 relu5_3, 32 px)", "L2 (32 px)"
@@ -50,12 +51,12 @@ def test_one_command_writes_rows_figures_and_a_page_and_goes_on_where_it_was(eva
     for row in rows:
         assert row["count"] == 5 and row["num_real"] == 6 and row["seed"] == 0
         assert (row["t0"], row["num_steps"]) == ((0.4, 2) if row["method"] == "sdedit" else (None, None))
-        assert np.isfinite(row[KID]["mean"]) and row[L2].keys() == {"mean", "std"}
+        assert np.isfinite(row[KID]["mean"]) and row[L2].keys() == {"mean", "std", "detail"}
         assert ("masked LPIPS (AlexNet, 32 px)" in row) == (row["task"] == "compositing")
     assert rows[1][L2]["mean"] == rows[3]["masked LPIPS (AlexNet, 32 px)"]["mean"] == 0.0 < rows[0][L2]["mean"]
     with (out / "results.csv").open(encoding="utf-8") as file:
         assert [float(row[f"{KID}, mean"]) for row in csv.DictReader(file)] == [row[KID]["mean"] for row in rows]
-    assert names(out / "pictures" / "compositing") == ["guide", "guides", "poisson", "sdedit"]
+    assert names(out / "pictures" / "compositing") == ["guides", "poisson", "sdedit"]
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png") >= 2 * len(rows) and "KID" in page and "VGG16" in page
     written = {path: path.stat().st_mtime_ns for path in (out / "rows").iterdir()}
@@ -65,10 +66,16 @@ def test_one_command_writes_rows_figures_and_a_page_and_goes_on_where_it_was(eva
     again = json.loads((out / "results.json").read_text())
     assert len(again) == len(rows) + 1 and again[0]["experiments"] == ["synthesis", "t0"]
     assert again[0] == rows[0] | {"experiments": ["synthesis", "t0"]} and again[-1]["t0"] == 0.6
-    assert all(path.stat().st_mtime_ns == time for path, time in written.items())
+    joined = {path.name for path, time in written.items() if path.stat().st_mtime_ns != time}
+    assert joined == {"strokes-6_sdedit_t0-0.4_steps-2_repeats-1_seed-0.json"}
     assert str(out) in capsys.readouterr().out
     evaluated.evaluation.num_images = 4
     with pytest.raises(ValueError, match="results of another .*pictures"):
+        cli.evaluate(evaluated, out)
+
+
+def test_a_folder_in_which_another_process_evaluates_is_refused(evaluated, out):
+    with holding(out) as holder, pytest.raises(ValueError, match=f"Process {holder.pid} .* evaluates in {out}"):
         cli.evaluate(evaluated, out)
 
 
@@ -95,6 +102,7 @@ def test_what_is_there_when_it_is_interrupted_can_be_looked_at(evaluated, out, m
         ({"t0s": (0.0,)}, r"t0s must be in \(0, 1\]"),
         ({"networks": ("resnet",)}, "A network is efficientnet_lite0@SIZE"),
         ({"split": "test"}, "test"),
+        ({"split": "train"}, "must be held out"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_before_anything_is_edited(evaluated, out, changed, message):

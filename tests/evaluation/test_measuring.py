@@ -54,8 +54,13 @@ def test_features_of_real_pictures_are_kept_and_held_to_the_pictures(loaded, pic
         Measures.load(["efficientnet_lite0@32"], lambda: [pictures[1:]], cache, SIZE)
 
 
+def test_a_network_is_wanted_once(tmp_path):
+    with pytest.raises(EvaluationError, match="Every network once"):
+        Measures.load(["vgg16@64", "vgg16@64"], lambda: [], tmp_path, SIZE)
+
+
 def test_two_results_of_one_name_are_an_error_and_not_one_of_them():
     result = Result("KID", 0.1, 0.01, "A", "64 px", (10, 10))
-    assert as_fields([result]) == {"KID (A, 64 px)": {"mean": 0.1, "std": 0.01}}
+    assert as_fields([result]) == {"KID (A, 64 px)": {"mean": 0.1, "std": 0.01, "detail": ""}}
     with pytest.raises(MetricError, match="Two results have one name"):
         as_fields([result, result])

@@ -58,7 +58,9 @@ def tabulate(rows: Sequence[Row]) -> Table:
 
 def caption(rows: Sequence[Row]) -> str:
     """``model: landscapes; solver: ...; steps: 50``: what the rows have in common."""
-    return "; ".join(f"{name}: {value}" for name, value in in_common(rows).items())
+    details = {kind(name): row[name].get("detail") for name in metric_names(rows) for row in rows if name in row}
+    given = in_common(rows) | {name: detail for name, detail in details.items() if detail}
+    return "; ".join(f"{name}: {value}" for name, value in given.items())
 
 
 def in_common(rows: Sequence[Row]) -> dict[str, str]:

@@ -36,8 +36,20 @@ METHODS = {
     "gan-1": "GAN-1, encoder",
     "gan-2": "GAN-2, optimised",
 }
-COMMON = {"model": "model", "solver": "solver", "count": "held-out pictures", "num_real": "real pictures"}
-SETTINGS = {"num_colors": "colours", "t0": "t0", "num_steps": "steps", "num_repeats": "repeats", "seed": "seed"}
+COMMON = {
+    "model": "model",
+    "solver": "solver",
+    "count": "held-out pictures",
+    "num_real": "real pictures, of the training split",
+}
+SETTINGS = {
+    "num_colors": "colours",
+    "t0": "t0",
+    "num_steps": "steps",
+    "num_repeats": "repeats",
+    "gan": "GAN",
+    "seed": "seed",
+}
 HIGHER_IS_BETTER = ("precision", "recall")
 FAITHFULNESS = ("L2", "L2, edited", "LPIPS", "masked LPIPS")
 READING = (

@@ -21,7 +21,7 @@ def column(table, head):
 
 def row(kid, *, method=SDEDIT, num_colors=6, name=KIDS[0], std=None):
     fields = {"task": "strokes", "num_colors": num_colors, "method": method, "t0": 0.4, "num_steps": 50}
-    fields |= {"num_repeats": 1, "seed": 0, "count": 9, "num_real": 9, "model": "m", "solver": "s"}
+    fields |= {"num_repeats": 1, "gan": None, "seed": 0, "count": 9, "num_real": 9, "model": "m", "solver": "s"}
     return fields | {name: {"mean": kid, "std": std}}
 
 
@@ -37,8 +37,8 @@ def test_every_experiment_and_method_has_its_words():
 def test_what_is_common_is_in_the_caption_and_what_is_tried_has_a_column():
     table = table_of("t0")
     assert table.caption == (
-        "model: landscapes; solver: Ancestral(variance='small'); held-out pictures: 1000; real pictures: 2000; "
-        "colours: 6; steps: 50; repeats: 1; seed: 0"
+        "model: landscapes; solver: Ancestral(variance='small'); held-out pictures: 1000; "
+        "real pictures, of the training split: 2000; colours: 6; steps: 50; repeats: 1; seed: 0; KID: seed 2020"
     )
     assert table.heads[:3] == ["method", "t0", f"{KIDS[0]} ↓"]
     assert [cells[1].text for cells in table.rows] == "0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9 1".split()
