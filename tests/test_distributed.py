@@ -17,10 +17,12 @@ from sdedit_jax.cli import models
 from sdedit_jax.distributed import DistributedError
 from sdedit_jax.weights import native
 from tests.cli.tiny import MODEL, SIZE, Tiny, random_params, write_guide
+from tests.evaluation import few
 from tests.processes import finish, free_address, start
 from tests.training import small
 
 TOGETHER = """
+import json
 import sys
 from pathlib import Path
 from sdedit_jax import distributed
@@ -28,10 +30,13 @@ from sdedit_jax import distributed
 address, process_id, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 distributed.initialize(address, 2, process_id, timeout_seconds=120)
 
+from tests.evaluation import few
 from tests.test_distributed import edit_and_draw
 from tests.training import small
 
 edit_and_draw(folder, folder / f"pictures_{process_id}")
+rows = few.run(folder / "evaluated", batch_size=2)
+(folder / f"rows_{process_id}.json").write_text(json.dumps(rows))
 for name in ("replicated", "sharded"):
     state = small.run(folder / name, 4, shard_state=name == "sharded")
     small.store(folder / f"{name}.npz", state)
@@ -218,3 +223,8 @@ def test_one_process_gathers_what_it_has(tmp_path):
     assert distributed.is_first() and all(distributed.is_mine(number) for number in range(3))
     with distributed.written_once(Path(tmp_path)) as written:
         assert written == tmp_path
+
+
+def test_an_evaluation_together_is_that_of_one(folder, tmp_path):
+    assert json.loads((folder / "rows_0.json").read_text()) == few.run(tmp_path)
+    assert json.loads((folder / "rows_1.json").read_text()) == []

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from sdedit_jax import metrics
-from sdedit_jax.evaluation import Measures
+from sdedit_jax.evaluation import Measures, evaluate
 from sdedit_jax.evaluation.running import Evaluation
 from sdedit_jax.evaluation.trials import Trial
 from sdedit_jax.pixels import from_uint8
@@ -74,3 +74,8 @@ class Edits:
 def job(out, edits, batch_size=3):
     batches = [range(start, min(start + batch_size, COUNT)) for start in range(0, COUNT, batch_size)]
     return Evaluation(out, lambda numbers: PICTURES[np.array(numbers)], batches, edits, num_shown=5)
+
+
+def run(out, edits=None, batch_size=3, trials=None):
+    """The rows of an evaluation in `out`; of several processes the first gets them."""
+    return list(evaluate(job(out, edits or Edits(), batch_size), trials or TRIALS, measures(), COMMON))

@@ -6,15 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from sdedit_jax.evaluation import EvaluationError, evaluate
+from sdedit_jax.evaluation import EvaluationError
 from sdedit_jax.evaluation.running import read_rows, remaining, require_same_settings
 from sdedit_jax.images import load_image
 from sdedit_jax.survey.pictures import find_methods, find_pictures
-from tests.evaluation.few import COMMON, COUNT, GUIDE, MASKED, PICTURES, SDEDIT, TRIALS, Edits, job, measures
-
-
-def run(out, edits=None, batch_size=3, trials=TRIALS):
-    return list(evaluate(job(out, edits or Edits(), batch_size), trials, measures(), COMMON))
+from tests.evaluation.few import COMMON, COUNT, GUIDE, MASKED, PICTURES, SDEDIT, TRIALS, Edits, job, run
 
 
 @pytest.fixture(scope="module")
