@@ -78,12 +78,11 @@ if DATA == "landscapes":
 # %% [markdown]
 # ## The evaluation
 #
-# Interrupted, the same command goes on where it was. 100 pictures are few: KID of so few has a standard deviation that
-# the figure shows.
+# Interrupted, the same command goes on where it was.
 
 # %%
 options = (
-    f"--config.weights={MODEL} --config.data.source={DATA} --config.evaluation.split={SPLIT} "
+    f'--config.weights="{MODEL}" --config.data.source="{DATA}" --config.evaluation.split={SPLIT} '
     f"--config.evaluation.num_images={NUM_IMAGES} --config.evaluation.num_real={NUM_REAL} --num_steps {NUM_STEPS}"
 )
 tried = f"""--config.evaluation.experiments="('t0',)" --config.evaluation.t0s="{T0S}" """
@@ -93,6 +92,9 @@ alone = """--config.evaluation.baselines="()" --config.evaluation.gan= """
 
 # %% [markdown]
 # ## The figure
+#
+# The bars are one standard deviation, and not of the same thing: KID's over its random subsets, each of half the
+# pictures, L2's over the pictures. Neither says how far another seed or other pictures would move a point.
 
 # %%
 import json
@@ -107,7 +109,7 @@ right = left.twinx()
 for axis, metric, color in ((left, kid, "tab:blue"), (right, l2, "tab:red")):
     means, stds = ([row[metric][part] or 0.0 for row in rows] for part in ("mean", "std"))
     axis.errorbar(t0s, means, stds, color=color, marker="o", capsize=3)
-    axis.set_ylabel(metric.split(",")[0], color=color)
+    axis.set_ylabel(metric, color=color)
 left.set_xlabel("t0")
 figure.tight_layout()
 plt.show()
@@ -120,7 +122,8 @@ plt.show()
 from IPython.display import display
 from PIL import Image
 
-shown = sorted(Path("trade_off/shown").glob("*sdedit*/0000.png"))
+folder = Path("trade_off/shown")
+shown = [folder / "strokes-6" / "0000.png", *sorted(folder.glob("*sdedit*/0000.png"))]
 strip = Image.new("RGB", (128 * len(shown), 128))
 for i, path in enumerate(shown):
     strip.paste(Image.open(path).resize((128, 128), Image.Resampling.NEAREST), (128 * i, 0))

@@ -6,11 +6,15 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
+
+import numpy as np
+from safetensors.numpy import save_file
 
 
 def cache_folder() -> Path:
@@ -45,6 +49,15 @@ def write_json(path: Path, fields: Mapping[str, Any]) -> None:
     """Writes `fields`, plain data, to `path`, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_tensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Writes a ``.safetensors`` file, whole or not at all, for those to read whom the user's umask lets."""
+    with replacing(path) as temporary:
+        temporary.touch()
+        mode = stat.S_IMODE(temporary.stat().st_mode)
+        save_file(tensors, temporary, metadata)  # replaces it by a file that only its owner may read
+        temporary.chmod(mode)
 
 
 class Occupied(OSError):

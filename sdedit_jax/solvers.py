@@ -165,7 +165,10 @@ class Langevin:
 
 @dataclasses.dataclass(frozen=True)
 class PredictorCorrector(Solver):
-    """Song et al. 2021, algorithm 1: the corrector first, then the predictor, both at t."""
+    """The predictor-corrector sampler of Song et al. 2021, in the order of its code, score_sde: first the corrector.
+
+    Algorithm 1 there predicts first and corrects at t_next, so that it ends with a correction.
+    """
 
     predictor: Solver = ReverseDiffusion()
     corrector: Langevin = Langevin()

@@ -6,7 +6,9 @@ import signal
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors import safe_open
 
 from sdedit_jax import disk
 from tests.processes import holding
@@ -67,6 +69,22 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
             assert first != second and first.name.startswith(".")
         assert path.read_text() == "second"
     assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077], ids=oct)
+def test_tensors_are_for_those_whom_the_umask_lets(tmp_path, umask):
+    path, by_hand = tmp_path / "new" / "x.safetensors", tmp_path / "x.txt"
+    previous = os.umask(umask)
+    try:
+        disk.write_tensors(path, {"x": np.arange(3.0)}, {"what": "numbers"})
+        by_hand.write_text("x")
+    finally:
+        os.umask(previous)
+    assert path.stat().st_mode == by_hand.stat().st_mode and by_hand.stat().st_mode & 0o777 == 0o666 & ~umask
+    with safe_open(path, framework="np") as file:
+        assert file.metadata() == {"what": "numbers"}
+        np.testing.assert_array_equal(file.get_tensor("x"), np.arange(3.0))
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_second_process_is_refused_and_told_of_the_first_until_that_dies(tmp_path):

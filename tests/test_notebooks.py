@@ -31,7 +31,7 @@ MODEL = {
 @pytest.fixture
 def pictures(tmp_path):
     """A folder of smooth pictures, larger than the model's."""
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "my pictures"
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(NUM_PICTURES):
@@ -88,23 +88,29 @@ def test_a_notebook_is_in_step_with_its_source_and_has_no_outputs(source):
     nbformat.validate(notebook)
 
 
-def test_every_notebook_is_run():
-    text = Path(__file__).read_text("utf-8")
-    assert len(SOURCES) == 3 and all(f'run("{source.stem}"' in text for source in SOURCES)
-
-
-def test_a_picture_is_edited(tmp_path, monkeypatch):
-    done = run("edit_your_picture", tmp_path, monkeypatch)
+def eight_edits(done, folder):
     assert shown(done) == 3 and "t0 = " in printed(done)
-    assert len(list(tmp_path.glob("mountain_lake_0?.png"))) == 8
+    assert len(list(folder.glob("mountain_lake_0?.png"))) == 8
 
 
-def test_a_model_is_trained_on_a_folder(tmp_path, pictures, model, monkeypatch):
-    done = run("train_on_your_folder", tmp_path, monkeypatch, SDEDIT_PICTURES=str(pictures), SDEDIT_MODEL=str(model))
-    assert "Trained to step 2" in printed(done) and shown(done) == 4, printed(done)
-    assert weights.load(tmp_path / "mine.safetensors").image_size == 64
+def a_model(done, folder):
+    assert "Trained to step 2" in printed(done) and shown(done) == 4
+    assert weights.load(folder / "mine.safetensors").image_size == 64
 
 
-def test_the_trade_off_is_drawn(tmp_path, pictures, model, monkeypatch):
-    done = run("trade_off", tmp_path, monkeypatch, SDEDIT_PICTURES=str(pictures), SDEDIT_MODEL=str(model))
-    assert shown(done) == 2 and (tmp_path / "trade_off" / "report.html").is_file(), printed(done)
+def a_figure_and_a_report(done, folder):
+    assert shown(done) == 2 and (folder / "trade_off" / "report.html").is_file()
+
+
+LEAVES = {"edit_your_picture": eight_edits, "train_on_your_folder": a_model, "trade_off": a_figure_and_a_report}
+
+
+def test_every_notebook_has_a_source_and_is_run():
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == {source.stem for source in SOURCES} == set(LEAVES)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_a_notebook_leaves_what_it_is_for(source, tmp_path, pictures, model, monkeypatch):
+    done = run(source.stem, tmp_path, monkeypatch, SDEDIT_PICTURES=str(pictures), SDEDIT_MODEL=str(model))
+    print(printed(done))  # for whoever reads a failure
+    LEAVES[source.stem](done, tmp_path)

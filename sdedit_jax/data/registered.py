@@ -31,7 +31,7 @@ def fetch(name: str, data_dir: str | os.PathLike[str]) -> Path:
     except Exception as error:  # builders raise whatever they like
         if importlib.util.find_spec("tensorflow") is None and _misses_tensorflow(error):
             raise DataError(
-                f'To make {name!r}, TFDS needs TensorFlow: pip install "sdedit_jax[prepare]". What it has downloaded '
+                f'To make {name!r}, TFDS needs TensorFlow: pip install -e ".[prepare]". What it has downloaded '
                 f"stays in {data_dir}; to train on the result needs no TensorFlow."
             ) from error
         raise DataError(f"TFDS cannot make {name!r} in {data_dir}: {error}") from error

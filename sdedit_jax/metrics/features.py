@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from sdedit_jax import disk
 from sdedit_jax.metrics.checks import MetricError, as_bytes
@@ -120,8 +119,7 @@ def save_features(path: str | os.PathLike[str], features: Features) -> None:
         "count": len(values),
         "values": hashlib.sha256(values.tobytes()).hexdigest(),
     }
-    with disk.replacing(Path(path)) as temporary:
-        save_file({TENSOR: values}, temporary, metadata={DESCRIPTION: json.dumps(description)})
+    disk.write_tensors(Path(path), {TENSOR: values}, {DESCRIPTION: json.dumps(description)})
 
 
 def load_features(path: str | os.PathLike[str]) -> Features:

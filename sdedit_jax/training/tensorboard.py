@@ -14,7 +14,7 @@ from sdedit_jax.training.errors import TrainingError
 def require_installed() -> None:
     """TrainingError where tensorboardX is not."""
     if importlib.util.find_spec("tensorboardX") is None:
-        raise TrainingError('config.training.tensorboard needs tensorboardX: pip install "sdedit_jax[tensorboard]".')
+        raise TrainingError('config.training.tensorboard needs tensorboardX: pip install -e ".[tensorboard]".')
 
 
 class TensorBoard:

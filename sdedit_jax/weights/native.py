@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from sdedit_jax import disk, trees
 from sdedit_jax.weights.stored import ParamDtype, Source, StoredTensor, WeightsError, finite
@@ -30,8 +29,7 @@ def save(
     """
     leaves = {name: _stored(name, leaf, dtype) for name, leaf in trees.flatten(params).items()}
     metadata = FORMAT | {"config": json.dumps(config, allow_nan=False)}
-    with disk.replacing(Path(path)) as temporary:
-        save_file(leaves, temporary, metadata=metadata)
+    disk.write_tensors(Path(path), leaves, metadata)
 
 
 def recognises(metadata: Mapping[str, str]) -> bool:

@@ -135,7 +135,7 @@ def test_a_name_that_tfds_knows_is_made_first(tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is not None, reason="TensorFlow is installed")
 def test_a_builder_that_needs_tensorflow_says_so(tmp_path):
-    with pytest.raises(DataError, match=r"'grey_arrays', TFDS needs TensorFlow: pip install \"sdedit_jax\[prepare\]\""):
+    with pytest.raises(DataError, match=r"'grey_arrays', TFDS needs TensorFlow: pip install -e \"\.\[prepare\]\""):
         prepare("grey_arrays", tmp_path / "out", image_size=SIZE, data_dir=tmp_path / "tfds", num_workers=1)
     assert not (tmp_path / "out").exists()
 

@@ -54,5 +54,5 @@ def test_a_resumed_run_hides_what_came_after_its_checkpoint(tmp_path):
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(TrainingError, match=r'pip install "sdedit_jax\[tensorboard\]"'):
+    with pytest.raises(TrainingError, match=r'pip install -e "\.\[tensorboard\]"'):
         TensorBoard(tmp_path, 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 _LSUN = "fetch and unpack it as https://github.com/fyu/lsun says, and give the folder that holds data.mdb"
 _FFHQ = "fetch it with download_ffhq.py of https://github.com/NVlabs/ffhq-dataset, as pictures or tfrecords"
 _CELEBAHQ = "make its tfrecords with dataset_tool.py of https://github.com/tkarras/progressive_growing_of_gans"
-_CIFAR10 = 'run: pip install "sdedit_jax[prepare]" and main.py --config cifar10 --mode prepare --out FOLDER'
+_CIFAR10 = 'run: pip install -e ".[prepare]" and main.py --config cifar10 --mode prepare --out FOLDER'
 # By the names that the configs give them.
 _ORIGINS = {
     "lsun_bedroom": _LSUN,

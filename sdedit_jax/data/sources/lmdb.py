@@ -75,7 +75,7 @@ def _open(folder: Path, process: int) -> Any:
     try:
         import lmdb
     except ImportError as error:
-        raise DataError(f'{folder} is an LMDB, which needs lmdb: pip install "sdedit_jax[lsun]".') from error
+        raise DataError(f'{folder} is an LMDB, which needs lmdb: pip install -e ".[lsun]".') from error
     try:
         # Random access profits from no readahead, and a folder that nobody writes to needs no lock.
         environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False)

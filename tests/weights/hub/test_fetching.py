@@ -205,7 +205,7 @@ def test_a_person_is_told_what_to_fetch_and_where_to_put_it(server, cache, toy, 
         hub.fetch("toy:small")
     assert str(error.value) == (
         "toy:small, Toys, 7 MB, has to be fetched by hand (hf://someone/toy needs huggingface_hub: pip install "
-        f'"sdedit_jax[hub]"; {first.address} cannot be fetched: the server answers 404 Not Found): '
+        f'-e ".[hub]"; {first.address} cannot be fetched: the server answers 404 Not Found): '
         "put config.json and model.bin of https://huggingface.co/someone/toy/tree/main, "
         f"or gone.ckpt of {first.address}, "
         f"or config.json and checkpoint_1.pth of {third.address} into {cache / 'toy_small'}."

@@ -158,7 +158,7 @@ def test_offline_by_a_variable(home, fetched):
 
 def test_without_huggingface_hub(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(WeightsError, match=r'flat needs huggingface_hub: pip install "sdedit_jax\[hub\]"'):
+    with pytest.raises(WeightsError, match=r'flat needs huggingface_hub: pip install -e "\.\[hub\]"'):
         huggingface.fetch(FLAT)
 
 
