@@ -9,7 +9,7 @@ import socket
 import stat
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -65,20 +65,20 @@ class Occupied(OSError):
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, refusal: Callable[[str], Exception] = Occupied) -> Iterator[None]:
     """Makes `folder` if need be, and keeps it for this process while the block runs, by a lock on ``FOLDER/.lock``.
 
-    The system forgets the lock when the process ends in whatever way. Raises Occupied if another process has it; warns
-    where the file system knows no locks.
+    The system forgets the lock when the process ends in whatever way. If another process has it, raises what `refusal`
+    makes of who that is; warns where the file system knows no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+", encoding="utf-8") as file:
         try:
             _lock(file)
         except BlockingIOError as error:
-            raise Occupied(_holder(file)) from error
+            raise refusal(_holder(file)) from error
         except (ImportError, OSError) as error:  # no locks on Windows, nor on some network file systems
-            warnings.warn(f"{folder} cannot be locked ({error}): start no second run in it.", stacklevel=4)
+            warnings.warn(f"{folder} cannot be locked ({error}): start no second run in it.", stacklevel=3)
         file.truncate(0)
         json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}, file)
         file.flush()

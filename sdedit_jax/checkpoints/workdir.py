@@ -18,20 +18,13 @@ class CheckpointError(ValueError):
     """A training folder that cannot be used now, or that does not hold what was asked of it."""
 
 
-@contextlib.contextmanager
-def locked(workdir: Path) -> Iterator[None]:
+def locked(workdir: Path) -> contextlib.AbstractContextManager[None]:
     """Makes `workdir` if need be, and keeps it for this process while the block runs; reading it stays possible.
 
     Raises CheckpointError, which names the other process, if one trains there.
     """
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(disk.alone_in(workdir))
-        except disk.Occupied as error:
-            raise CheckpointError(
-                f"{error} trains in {workdir}. Wait for it, stop it, or choose another --workdir."
-            ) from error
-        yield
+    advice = "Wait for it, stop it, or choose another --workdir."
+    return disk.alone_in(workdir, lambda holder: CheckpointError(f"{holder} trains in {workdir}. {advice}"))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 import sdedit_jax
 from sdedit_jax import disk, distributed
 from sdedit_jax.cli.models import data_folder, even_batches, load_model, spread_over_cores
-from sdedit_jax.cli.results import check_writable, require_positive
+from sdedit_jax.cli.results import check_writable, require_positive, require_shared
 
 if TYPE_CHECKING:
     from sdedit_jax.baselines.gan import GAN
@@ -41,7 +41,6 @@ def evaluate(config: ConfigDict, out: Path) -> None:
     from sdedit_jax.build import build_solver
     from sdedit_jax.evaluation import measuring, report, results, running
     from sdedit_jax.evaluation.methods import Methods
-    from sdedit_jax.metrics.features import fingerprint
 
     spread_over_cores()
     loaded = load_model(config)
@@ -58,14 +57,12 @@ def evaluate(config: ConfigDict, out: Path) -> None:
     with _kept(out):
         measures = None
         if distributed.is_first():
-            common = _common_settings(config, loaded, pictures, count) | {
-                "real pictures (SHA-256)": fingerprint(_in_batches(real, num_real)),
-            }
-            running.require_same_settings(out, common)
+            shown = {"held-out": (pictures, count), "real": (real, num_real)}
+            running.require_same_settings(out, _common_settings(config, loaded, shown))
             batches_of_real = lambda: _in_batches(real, num_real)  # noqa: E731
             measures = evaluation.Measures.load(settings.networks, batches_of_real, out / "real", loaded.image_size)
         distributed.wait_for_all()
-        _require_shared(out)
+        require_shared(out, "settings.json", "--out")
         named = {"model": config.weights, "solver": repr(solver), "num_real": num_real}
         with tqdm(total=running.remaining(job, trials), unit="batch", disable=not distributed.is_first()) as bar:
 
@@ -82,28 +79,14 @@ def evaluate(config: ConfigDict, out: Path) -> None:
     print(f"Rows: {len(trials)}, pictures in each: {count}. Open {(out / 'report.html').resolve()}")
 
 
-@contextlib.contextmanager
-def _kept(out: Path) -> Iterator[None]:
+def _kept(out: Path) -> contextlib.AbstractContextManager[None]:
     """Keeps `out` for this run while the block runs; EvaluationError if another one has it."""
     from sdedit_jax.evaluation import EvaluationError
 
-    with contextlib.ExitStack() as stack:
-        try:
-            if distributed.is_first():
-                stack.enter_context(disk.alone_in(out))
-        except disk.Occupied as error:
-            raise EvaluationError(
-                f"{error} evaluates in {out}: wait for it, stop it, or choose another --out."
-            ) from error
-        yield
-
-
-def _require_shared(out: Path) -> None:
-    """EvaluationError in a process that does not see what the first has written."""
-    from sdedit_jax.evaluation import EvaluationError
-
-    if not out.is_dir() or "settings.json" not in {path.name for path in out.iterdir()}:
-        raise EvaluationError(f"The processes do not share {out}: --out must be one folder that all hosts see.")
+    if not distributed.is_first():
+        return contextlib.nullcontext()
+    advice = "wait for it, stop it, or choose another --out."
+    return disk.alone_in(out, lambda holder: EvaluationError(f"{holder} evaluates in {out}: {advice}"))
 
 
 def _plan(config: ConfigDict) -> "Plan":
@@ -167,7 +150,9 @@ def _in_batches(pictures: Pictures, count: int) -> Iterator[np.ndarray]:
         yield pictures(range(start, min(start + BATCH_OF_REAL, count)))
 
 
-def _common_settings(config: ConfigDict, loaded: "Loaded", pictures: Pictures, count: int) -> dict[str, Any]:
+def _common_settings(
+    config: ConfigDict, loaded: "Loaded", pictures: Mapping[str, tuple[Pictures, int]]
+) -> dict[str, Any]:
     """What all rows of one folder have in common; the contents of files count, not their names."""
     from sdedit_jax.metrics.features import fingerprint
 
@@ -178,9 +163,9 @@ def _common_settings(config: ConfigDict, loaded: "Loaded", pictures: Pictures, c
         "SDE": repr(loaded.sde),
         "solver": config.solver.to_dict(),
         "networks": list(config.evaluation.networks),
-        "number of held-out pictures": count,
         "number of pictures kept": config.evaluation.num_shown,
-        "held-out pictures (SHA-256)": fingerprint(_in_batches(pictures, count)),
+        **{f"number of {name} pictures": count for name, (_, count) in pictures.items()},
+        **{f"{name} pictures (SHA-256)": fingerprint(_in_batches(*of)) for name, of in pictures.items()},
     }
 
 

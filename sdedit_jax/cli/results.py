@@ -39,3 +39,10 @@ def settings_of(config: ConfigDict, names: Iterable[str]) -> dict[str, Any]:
     """What has to be known to make the same pictures again: these parts of the config, as plain data."""
     plain = config.to_dict()
     return {"sdedit_jax": sdedit_jax.__version__} | {name: plain[name] for name in names}
+
+
+def require_shared(folder: Path, name: str, flag: str) -> None:
+    """ValueError, which names `flag`, in a process that does not see the file `name` that the first wrote."""
+    # A listing, as files that are new may be unseen.
+    if not (folder.is_dir() and name in {path.name for path in folder.iterdir()}):
+        raise ValueError(f"The processes do not share {folder}: {flag} must be one folder that all hosts see.")

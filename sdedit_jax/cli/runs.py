@@ -7,6 +7,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from sdedit_jax.cli.results import require_shared
+
 
 @dataclasses.dataclass(frozen=True)
 class Begun:
@@ -89,10 +91,4 @@ def write_config(config: ConfigDict, num_pictures: Mapping[str, int], workdir: P
     if distributed.is_first():
         checkpoints.write_config(workdir, config.to_dict() | {"num_pictures": dict(num_pictures)})
     distributed.wait_for_all()
-    _require_shared(workdir)
-
-
-def _require_shared(workdir: Path) -> None:
-    # A listing, as files that are new may be unseen.
-    if not (workdir.is_dir() and "config.json" in {path.name for path in workdir.iterdir()}):
-        raise ValueError(f"The processes do not share {workdir}: --workdir must be one folder that all hosts see.")
+    require_shared(workdir, "config.json", "--workdir")

@@ -6,13 +6,12 @@ the same byte for byte, for any number of processes and interruptions; its pictu
 from the source itself.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +91,9 @@ def prepare(
         raise DataError(f"{folder} is inside the source {path}: give a folder beside it.")
     working = folder.with_name(f"{folder.name}.unfinished")
     records = {split: open_records(path, split, Fit(image_size, fit), check=False) for split in SPLITS}
-    with _alone_in(working):
+    with disk.alone_in(
+        working, lambda holder: DataError(f"{holder} is at work in {working}: wait for it, or stop it.")
+    ):
         _check_begun(working, request, _fingerprint(path))
         writer = ShardWriter(working / _DATA, working / "notes", Fit(image_size, fit), records)
         notes = write_shards(writer, max_corrupt, num_workers)
@@ -152,17 +153,6 @@ def _require_same(folder: Path, made: Mapping[str, Any], request: Request) -> No
                 f"{folder} was made with {name} = {made[name]!r}, but {wanted!r} is asked for: give another folder, or "
                 "remove that one."
             )
-
-
-@contextlib.contextmanager
-def _alone_in(working: Path) -> Iterator[None]:
-    """Keeps `working` for this process while the block runs; DataError if another one has it."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(disk.alone_in(working))
-        except disk.Occupied as error:
-            raise DataError(f"{error} is at work in {working}: wait for it, or stop it.") from error
-        yield
 
 
 def _fingerprint(path: Path) -> str:

@@ -67,8 +67,8 @@ class EDMPreconditioned(Preconditioned):
         return x * (sigma / variance) - f * (self.sigma_data / jnp.sqrt(variance))
 
 
-class NoiseFromV(Preconditioned):
-    """A VP noise prediction network around `network`, whose raw output is v = alpha z - sigma x0. Stable for all t.
+class VPPreconditioned(Preconditioned):
+    """Abstract: the same under VP, where a network is told the time and its noise scales follow.
 
     Fields:
         network: as in `Preconditioned`.
@@ -84,31 +84,31 @@ class NoiseFromV(Preconditioned):
         `x`: (B, H, W, C), noisy images in [-1, 1] units of the SDE. `noise_label`: (B,), `sde.noise_label(t)`.
         """
         alpha, sigma = _per_image(self.scales, noise_label)
-        return sigma * x + alpha * self.network(x, noise_label, train=train)
+        return self.noise(x, self.network(x, noise_label, train=train), alpha, sigma)
+
+    def noise(self, x: jax.Array, f: jax.Array, alpha: jax.Array, sigma: jax.Array) -> jax.Array:
+        """The noise in `x` of which the network's raw output is `f`; `alpha`, `sigma`: (B, 1, 1, 1)."""
+        raise NotImplementedError
 
 
-class NoiseFromX0(Preconditioned):
+class NoiseFromV(VPPreconditioned):
+    """A VP noise prediction network around `network`, whose raw output is v = alpha z - sigma x0. Stable for all t."""
+
+    def noise(self, x: jax.Array, f: jax.Array, alpha: jax.Array, sigma: jax.Array) -> jax.Array:
+        """sigma x + alpha v."""
+        return sigma * x + alpha * f
+
+
+class NoiseFromX0(VPPreconditioned):
     """A VP noise prediction network around `network`, whose raw output is the clean picture x0.
 
     The error of x0 divided by sigma is that of eps, so the loss needs a weighting that falls with sigma^2 at t = 0, and
     no noise is taken for smaller than float32's resolution of pixels, which keeps eps finite there.
-
-    Fields:
-        network: as in `Preconditioned`.
-        scales: alpha and sigma of a noise label, alpha^2 + sigma^2 = 1.
     """
 
-    scales: Scales
-
-    @nn.compact
-    def __call__(self, x: jax.Array, noise_label: jax.Array, *, train: bool = False) -> jax.Array:
-        """Noise prediction (B, H, W, C), float32.
-
-        `x`: (B, H, W, C), noisy images in [-1, 1] units of the SDE. `noise_label`: (B,), `sde.noise_label(t)`.
-        """
-        alpha, sigma = _per_image(self.scales, noise_label)
-        x0 = self.network(x, noise_label, train=train)
-        return (x - alpha * x0) / jnp.maximum(sigma, jnp.finfo(jnp.float32).eps)
+    def noise(self, x: jax.Array, f: jax.Array, alpha: jax.Array, sigma: jax.Array) -> jax.Array:
+        """(x - alpha x0) / sigma."""
+        return (x - alpha * f) / jnp.maximum(sigma, jnp.finfo(jnp.float32).eps)
 
 
 def _per_image(scales: Scales, noise_label: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from configs import landscapes
 from sdedit_jax import cli, weights
 from sdedit_jax.checkpoints import CheckpointError, explained
-from sdedit_jax.cli import runs, training
+from sdedit_jax.cli import results, training
 from tests.cli.tiny import MODEL, SIZE, names, read, run_edit, write_guide
 from tests.processes import holding
 
@@ -171,9 +171,9 @@ def test_a_folder_that_processes_do_not_share_is_named_as_that(tmp_path):
     for workdir in (tmp_path / "missing", tmp_path / "empty"):
         with pytest.raises(ValueError, match=f"do not share {workdir}: --workdir must be one folder"):
             with explained(workdir):
-                runs._require_shared(workdir)
+                results.require_shared(workdir, "config.json", "--workdir")
     (tmp_path / "empty" / "config.json").touch()
-    runs._require_shared(tmp_path / "empty")
+    results.require_shared(tmp_path / "empty", "config.json", "--workdir")
 
 
 @pytest.mark.parametrize(
