@@ -15,7 +15,17 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from sdedit_jax import Ancestral, ProbabilityFlow, disk, load_model, metrics, parallel, sdedit, simulate_strokes
+from sdedit_jax import (
+    Ancestral,
+    DPMSolverSDE,
+    ProbabilityFlow,
+    disk,
+    load_model,
+    metrics,
+    parallel,
+    sdedit,
+    simulate_strokes,
+)
 from sdedit_jax.data import pipeline
 from sdedit_jax.metrics import networks
 from sdedit_jax.pixels import to_uint8
@@ -27,6 +37,9 @@ SETTINGS = {  # name: solver, steps, seeds
     "ode, order 2, 12": (ProbabilityFlow(order=2), 12, 3),
     "ode, order 1, 25": (ProbabilityFlow(), 25, 3),
     "ode, order 2, 25": (ProbabilityFlow(order=2), 25, 3),
+    "dpm 12": (DPMSolverSDE(), 12, 3),
+    "dpm 25": (DPMSolverSDE(), 25, 3),
+    "dpm 50": (DPMSolverSDE(), 50, 3),
     "ancestral 500": (Ancestral(), 500, 3),
 }
 NETWORKS = {"Lite0": lambda: networks.efficientnet_lite0(128), "VGG16": lambda: networks.vgg16(64)}

@@ -72,8 +72,22 @@ from IPython.display import display
 from PIL import Image
 
 import sdedit_jax
-from sdedit_jax import Ancestral, choose_t0, images, load_model, pmap_batch, save_image, sdedit, sheets, tuning
-from sdedit_jax.pixels import to_uint8
+from sdedit_jax import (
+    Ancestral,
+    choose_t0,
+    contact_sheet,
+    fit_mask_to_model,
+    fit_to_model,
+    load_image,
+    load_model,
+    metrics,
+    pmap_batch,
+    restore_size,
+    save_image,
+    sdedit,
+    sweep,
+    to_uint8,
+)
 
 print(f"{jax.local_device_count()} x {jax.devices()[0].device_kind}")
 loaded = load_model(MODEL)
@@ -85,7 +99,7 @@ edit_fn = pmap_batch(
 
 def show(rows, captions):
     """Rows of pictures, enlarged."""
-    display(Image.fromarray(to_uint8(sheets.contact_sheet(rows, captions))))
+    display(Image.fromarray(to_uint8(contact_sheet(rows, captions))))
 
 
 # %% [markdown]
@@ -148,14 +162,13 @@ def picture_file():
 
 
 guide_file = picture_file()
-picture = images.load_image(guide_file)
-may_change = np.ones(
-    (*picture.shape[:2], 1), np.float32
-)  # or images.load_mask("mask.png", picture.shape[:2]), white = may change
+picture = load_image(guide_file)
+# Everything may change. Or sdedit_jax.load_mask("mask.png", picture.shape[:2]), in which white may.
+may_change = np.ones((*picture.shape[:2], 1), np.float32)
 
 size = (loaded.image_size, loaded.model.downsampling_factor)
-x_guide = images.fit_to_model(picture, *size)[None]
-mask = images.fit_mask_to_model(may_change, *size)[None]
+x_guide = fit_to_model(picture, *size)[None]
+mask = fit_mask_to_model(may_change, *size)[None]
 show([[x_guide[0]]], [[guide_file.name]])
 
 # %% [markdown]
@@ -168,8 +181,8 @@ show([[x_guide[0]]], [[guide_file.name]])
 T0S = (0.3, 0.4, 0.5, 0.6)
 columns = NUM_SAMPLES // len(T0S)
 x_guides = np.repeat(x_guide, columns, axis=0)
-x_edits = np.asarray(tuning.sweep(loaded.params, jax.random.key(0), x_guides, mask, T0S, edit_fn=edit_fn))
-captions = [[f"t0 = {t0}, L2 {l2:.1f}" for l2 in tuning.l2(x, x_guides)] for t0, x in zip(T0S, x_edits, strict=True)]
+x_edits = np.asarray(sweep(loaded.params, jax.random.key(0), x_guides, mask, T0S, edit_fn=edit_fn))
+captions = [[f"t0 = {t0}, L2 {l2:.1f}" for l2 in metrics.l2(x, x_guides)] for t0, x in zip(T0S, x_edits, strict=True)]
 show([list(row) for row in x_edits], captions)
 
 # %% [markdown]
@@ -192,7 +205,7 @@ print(f"t0 = {chosen.t0:.3f}, L2 {chosen.l2:.2f}")
 # %%
 T0 = round(chosen.t0, 2)
 candidates = edit_fn(loaded.params, jax.random.key(1), np.repeat(x_guide, NUM_SAMPLES, axis=0), mask, T0)
-restored = [images.restore_size(x, picture, may_change) for x in candidates]
+restored = [restore_size(x, picture, may_change) for x in candidates]
 names = [f"{guide_file.stem}_{i:02d}.png" for i in range(NUM_SAMPLES)]
 for name, x in zip(names, restored, strict=True):
     save_image(name, x, {"guide": guide_file.name, "model": MODEL, "t0": T0, "num_steps": NUM_STEPS, "seed": 1})

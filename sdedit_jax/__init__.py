@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Ancestral": "solvers",
+    "DPMSolverSDE": "solvers",
     "DiscreteVPSDE": "sdes",
     "EulerMaruyama": "solvers",
     "Langevin": "solvers",
@@ -20,15 +21,21 @@ _PUBLIC = {
     "VESDE": "sdes",
     "VPSDE": "sdes",
     "choose_t0": "tuning",
+    "contact_sheet": "sheets",
+    "fit_mask_to_model": "images",
+    "fit_to_model": "images",
     "load_image": "images",
     "load_mask": "images",
     "load_model": "weights",
     "pmap_batch": "parallel",
+    "restore_size": "images",
     "sample": "sampling",
     "save_image": "images",
     "sdedit": "editing",
     "sdedit_stream": "editing",
     "simulate_strokes": "strokes",
+    "sweep": "tuning",
+    "to_uint8": "pixels",
 }
 
 __all__ = list(_PUBLIC)

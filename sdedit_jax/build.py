@@ -18,6 +18,7 @@ from sdedit_jax.score import ScalesOfLabel
 from sdedit_jax.sdes import SDE, VESDE, VPSDE, DiscreteVPSDE, SubVPSDE
 from sdedit_jax.solvers import (
     Ancestral,
+    DPMSolverSDE,
     EulerMaruyama,
     Langevin,
     PredictorCorrector,
@@ -34,6 +35,7 @@ TIMES = {"uniform": UniformTimes, "log_normal": LogNormalNoise}
 SOLVERS = {
     "euler_maruyama": EulerMaruyama,
     "ancestral": Ancestral,
+    "dpm_solver_sde": DPMSolverSDE,
     "reverse_diffusion": ReverseDiffusion,
     "probability_flow": ProbabilityFlow,
     "predictor_corrector": PredictorCorrector,

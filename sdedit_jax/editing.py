@@ -60,7 +60,7 @@ def sdedit(
         key_perturb, key_solve = keys.split(key)
         x = sde.perturb(key_perturb, x_start, t0)  # hijack: noise the guide
         keep_unmasked = _keep_unmasked(sde, x_start, mask, t0)
-        x = solve(sde, score_fn, solver, keys.split(key_solve, num_steps), x, times, keep_unmasked)  # denoise it
+        x, _ = solve(sde, score_fn, solver, keys.split(key_solve, num_steps), x, times, keep_unmasked)  # denoise it
         return jnp.where(mask > 0.0, x, x_start), None  # unedited pixels are exact
 
     image_keys = keys.per_image(key, x_guide.shape[0])
@@ -100,9 +100,10 @@ def sdedit_stream(
     ends = _piece_ends(num_steps)
     for index, key_repeat in enumerate(keys.split(keys.per_image(key, x_guide.shape[0]), num_repeats)):
         x, step_keys, times = _start(key_repeat, x_start, t0, sde=sde, num_steps=num_steps)
+        memory = solver.initial_memory(x)
         for first, last in zip([0, *ends], ends, strict=False):
             inputs = (step_keys[first:last], times[first : last + 1], x_start, mask, t0)
-            x = _advance(params, x, *inputs, model=model, sde=sde, solver=solver)
+            x, memory = _advance(params, x, memory, *inputs, model=model, sde=sde, solver=solver)
             if last < num_steps:
                 estimate = functools.partial(_estimate, params, x, times[last], x_start, mask, model=model, sde=sde)
             else:
@@ -132,10 +133,10 @@ def _start(key, x_start, t0, *, sde, num_steps):
 
 
 @functools.partial(jax.jit, static_argnames=("model", "sde", "solver"))
-def _advance(params, x, step_keys, times, x_start, mask, t0, *, model, sde, solver):
-    """The state after the steps of one chunk."""
+def _advance(params, x, memory, step_keys, times, x_start, mask, t0, *, model, sde, solver):
+    """The state after the steps of one chunk, and the solver's memory of them."""
     score_fn = functools.partial(score, model, params, sde)
-    return solve(sde, score_fn, solver, step_keys, x, times, _keep_unmasked(sde, x_start, mask, t0))
+    return solve(sde, score_fn, solver, step_keys, x, times, _keep_unmasked(sde, x_start, mask, t0), memory)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "sde"))

@@ -41,4 +41,4 @@ def sample(
     x = sde.prior(key_prior, (key.shape[0], *image_shape))
     score_fn = functools.partial(score, model, params, sde)
     times = time_grid(jnp.ones(()), num_steps, sde.t_min)
-    return solve(sde, score_fn, solver, keys.split(key_solve, num_steps), x, times)
+    return solve(sde, score_fn, solver, keys.split(key_solve, num_steps), x, times)[0]

@@ -12,7 +12,7 @@ from sdedit_jax import keys
 from sdedit_jax.editing import sdedit, sdedit_stream
 from sdedit_jax.score import score
 from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE
-from sdedit_jax.solvers import Ancestral, ProbabilityFlow, time_grid
+from sdedit_jax.solvers import Ancestral, DPMSolverSDE, ProbabilityFlow, time_grid
 from tests.toys import Blur, GaussianNoise, blur_params
 
 # The golden inputs: one image of three channels and 2 x 2 pixels, listed in NCHW order, and a mask with 1 = keep.
@@ -310,9 +310,10 @@ def test_grey_mask_joins_when_its_time_comes(normal, new_key):
 
 
 @pytest.mark.parametrize(("num_steps", "num_repeats"), [(1, 1), (6, 2), (23, 1), (40, 1)])
-def test_stream_is_the_one_shot_bit_for_bit(num_steps, num_repeats, new_key):
+@pytest.mark.parametrize("solver", [Ancestral(), DPMSolverSDE()], ids=str)
+def test_stream_is_the_one_shot_bit_for_bit(solver, num_steps, num_repeats, new_key):
     key, guide, mask = new_key(), make_guide(), make_mask()
-    fields = FIELDS | {"num_steps": num_steps, "num_repeats": num_repeats}
+    fields = FIELDS | {"solver": solver, "num_steps": num_steps, "num_repeats": num_repeats}
     whole = sdedit(blur_params(), jax.random.clone(key), guide, mask, 0.5, **fields)
     progress = list(sdedit_stream(blur_params(), key, guide, mask, 0.5, **fields))
     np.testing.assert_array_equal(progress[-1].estimate(), whole)

@@ -1,4 +1,4 @@
-"""The laws of the loop: its grid of times, chunks, constraint, independence of images, and memory."""
+"""The laws of the loop: its grid of times, chunks, constraint, independence of images, and use of memory."""
 
 import functools
 
@@ -10,6 +10,7 @@ import pytest
 from sdedit_jax import keys
 from sdedit_jax.sdes import VESDE, expand
 from sdedit_jax.solvers import (
+    DPMSolverSDE,
     EulerMaruyama,
     PredictorCorrector,
     ProbabilityFlow,
@@ -34,7 +35,7 @@ def raise_the_top_row(key, x, t):
 
 @functools.partial(jax.jit, static_argnames=("solver", "constrain"))
 def run(step_keys, x, times, *, solver=None, constrain=raise_the_top_row):
-    return solve(SDE, SCORE_FN, solver or PredictorCorrector(), step_keys, x, times, constrain)
+    return solve(SDE, SCORE_FN, solver or PredictorCorrector(), step_keys, x, times, constrain)[0]
 
 
 @pytest.fixture
@@ -101,14 +102,15 @@ def test_solve_is_the_loop_of_steps_and_constraints(step_keys):
 
 def test_jit_changes_nothing(step_keys):
     solver = ProbabilityFlow(2)
-    plain = solve(SDE, SCORE_FN, solver, step_keys, X, TIMES)
+    plain, _ = solve(SDE, SCORE_FN, solver, step_keys, X, TIMES)
     # Fused operations round differently.
     np.testing.assert_allclose(run(step_keys, X, TIMES, solver=solver, constrain=None), plain, rtol=1e-5, atol=1e-6)
 
 
 def test_constrain_follows_every_step_with_the_step_s_end_time(step_keys):
     """Under a zero score the probability flow stands still, so the constraints' times add up."""
-    x = solve(SDE, lambda x, t: 0.0 * x, ProbabilityFlow(), step_keys, X, TIMES, lambda key, x, t: x + expand(t, x))
+    add_time = lambda key, x, t: x + expand(t, x)  # noqa: E731
+    x, _ = solve(SDE, lambda x, t: 0.0 * x, ProbabilityFlow(), step_keys, X, TIMES, add_time)
     np.testing.assert_allclose(x, X + expand(TIMES[1:].sum(axis=0), X), rtol=1e-6)
 
 
@@ -119,11 +121,14 @@ def test_the_constrained_pixels_are_exact_at_the_end(step_keys):
     assert (x != kept)[X > 0.0].all()
 
 
-def test_chunks_give_the_bits_of_one_piece(step_keys):
-    whole = run(jax.random.clone(step_keys), X, TIMES)
-    x = run(jax.random.clone(step_keys[:3]), X, TIMES[:4])
+@pytest.mark.parametrize("solver", [PredictorCorrector(), DPMSolverSDE()], ids=str)
+def test_chunks_give_the_bits_of_one_piece(solver, step_keys):
+    run = jax.jit(lambda step_keys, x, times, memory: solve(SDE, SCORE_FN, solver, step_keys, x, times, memory=memory))
+    memory = solver.initial_memory(X)
+    whole, _ = run(jax.random.clone(step_keys), X, TIMES, memory)
+    x, memory = run(jax.random.clone(step_keys[:3]), X, TIMES[:4], memory)
     assert np.abs(x - whole).max() > 1e-3
-    np.testing.assert_array_equal(run(step_keys[3:], x, TIMES[3:]), whole)
+    np.testing.assert_array_equal(run(step_keys[3:], x, TIMES[3:], memory)[0], whole)
 
 
 def test_an_image_does_not_depend_on_its_batch_mates(step_keys):
