@@ -2,9 +2,8 @@
 
     python examples/paint_guides.py
 
-writes `sdedit_jax/assets/SUBJECT/*.png`: whole paintings, and pictures with something painted into them, each beside
-the mask of what was painted (NAME_mask.png). The paintings stand in `paintings/`, one module a subject; 20 seconds on
-one core.
+writes `sdedit_jax/assets/SUBJECT/*.png`: whole paintings, and pictures with something painted or pasted into them, each
+beside the mask of it (NAME_mask.png). The paintings stand in `paintings/`, one module a subject; 20 seconds on one core.
 """
 
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from brush import on_paper, paint
 from paintings import bedroom, cat, church, cifar10, face, landscapes
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 ASSETS = Path(__file__).parents[1] / "sdedit_jax" / "assets"
 SUBJECTS = (landscapes, bedroom, church, face, cat, cifar10)
@@ -31,15 +30,22 @@ def main() -> None:
             picture = picture_of()
             layer = paint(strokes_of(), seed=0).resize(picture.size, Image.Resampling.BOX)
             picture.paste(layer, mask=layer)
-            _save(picture, folder / f"{strokes_of.__name__}.png")
-            _save(_painted_region(layer), folder / f"{strokes_of.__name__}_mask.png")
+            painted = np.asarray(layer.getchannel("A")) > 0
+            _save_edit(picture, Image.fromarray(painted.astype(np.uint8) * 255), folder, strokes_of.__name__)
+        for background_of, foreground_of, outline_of in getattr(subject, "COMPOSITES", ()):
+            picture, foreground = background_of(), foreground_of()
+            region = Image.new("L", picture.size)
+            corners = [(x * picture.width, y * picture.height) for x, y in outline_of()]
+            ImageDraw.Draw(region).polygon(corners, fill=255)
+            picture.paste(foreground, mask=region)
+            _save_edit(picture, region, folder, outline_of.__name__)
 
 
-def _painted_region(layer: Image.Image) -> Image.Image:
-    """Mask, white where there is paint and a margin around it: the model needs one to make a shore or a shadow."""
-    painted = np.asarray(layer.getchannel("A")) > 0
-    margin = layer.width // 32
-    return Image.fromarray(painted.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * margin + 1))
+def _save_edit(picture: Image.Image, region: Image.Image, folder: Path, name: str) -> None:
+    """The picture, and its mask: the region and a margin around it, which a model needs for a shore or a shadow."""
+    margin = picture.width // 32
+    _save(picture, folder / f"{name}.png")
+    _save(region.filter(ImageFilter.MaxFilter(2 * margin + 1)), folder / f"{name}_mask.png")
 
 
 def _save(image: Image.Image, path: Path) -> None:

@@ -159,4 +159,37 @@ def valley() -> Image.Image:
     return Image.fromarray(render_landscapes(3013, image_size=64)[3])
 
 
-EDITS = ((valley, valley_lake),)
+def removed_peak() -> list[Stroke]:
+    """Sky over the peak of `dunes`, and sand below it from where the sand goes on on its left."""
+    rows = [(0.6, 0.3), (0.48, 0.38), (0.4, 0.46), (0.34, 0.54), (0.37, 0.62), (0.5, 0.69)]
+    colors = [(122, 151, 191), (136, 163, 198), (152, 177, 206), (242, 202, 148), (230, 186, 132), (220, 172, 120)]
+    return [
+        Stroke(color, 0.1, [(left, y), (0.5 * (left + 1.1), y - 0.012), (1.1, y)])
+        for (left, y), color in zip(rows, colors, strict=True)
+    ]
+
+
+def dunes() -> Image.Image:
+    """A rendered desert of 64 x 64 pixels with a peak on the right."""
+    return Image.fromarray(render_landscapes(3025, image_size=64)[3])
+
+
+EDITS = ((valley, valley_lake), (dunes, removed_peak))
+
+
+def plain() -> Image.Image:
+    """A rendered green plain of 64 x 64 pixels under a blue sky."""
+    return Image.fromarray(render_landscapes(3015, image_size=64)[1])
+
+
+def snowy_range() -> Image.Image:
+    """Rendered mountains, 64 x 64 pixels, before such a sky."""
+    return Image.fromarray(render_landscapes(3020, image_size=64)[0])
+
+
+def pasted_mountains() -> Points:
+    """The outline of a part of `snowy_range`, cut out with some of its sky."""
+    return [(0.06, 0.62), (0.1, 0.4), (0.24, 0.3), (0.44, 0.33), (0.62, 0.38), (0.8, 0.36), (0.92, 0.5), (0.9, 0.66)]
+
+
+COMPOSITES = ((plain, snowy_range, pasted_mountains),)

@@ -21,10 +21,11 @@ def official(height=HEIGHT, width=WIDTH):
     return [np.repeat(kept[None], 3, axis=0), np.ascontiguousarray(np.moveaxis(image, -1, 0))]
 
 
-def test_the_shipped_examples_are_all_guides_and_the_lake_with_its_mask():
+def test_the_shipped_examples_are_all_guides_and_the_edits_with_their_masks():
     found = {guide.name: mask and mask.name for guide, mask in find_guides("", "", "landscapes")}
-    assert found.pop("valley_lake.png") == "valley_lake_mask.png"
-    assert len(found) >= 4 and set(found.values()) == {None}
+    for name in ("valley_lake", "removed_peak", "pasted_mountains"):
+        assert found.pop(f"{name}.png") == f"{name}_mask.png"
+    assert len(found) == 6 and set(found.values()) == {None}
 
 
 def test_a_mask_lies_beside_its_guide_or_is_a_guide_itself(tmp_path):
