@@ -3,7 +3,7 @@
     python examples/paint_guides.py
 
 writes `sdedit_jax/assets/SUBJECT/*.png`: whole paintings, and pictures with something painted or pasted into them, each
-beside the mask of it (NAME_mask.png). The paintings stand in `paintings/`, one module a subject; 20 seconds on one core.
+beside the mask of it (NAME_mask.png). The paintings stand in `paintings/`, one module a subject; 20 s on one core.
 """
 
 from pathlib import Path
