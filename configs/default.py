@@ -64,9 +64,8 @@ def get_config() -> ConfigDict:
     training.init_from = ""  # model to start from, anything that config.weights takes; empty: from nothing
 
     config.solver = solver = ConfigDict()
-    solver.name = (
-        "ancestral"  # dpm_solver_sde, euler_maruyama, probability_flow, reverse_diffusion, predictor_corrector
-    )
+    # ancestral, dpm_solver_sde, euler_maruyama, probability_flow, reverse_diffusion or predictor_corrector
+    solver.name = "ancestral"
     solver.variance = placeholder(str)  # of ancestral: small (if not set), or large
     solver.order = placeholder(int)  # of probability_flow: 1 (if not set), or 2 with two evaluations a step
 

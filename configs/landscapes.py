@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
     config.editing.t0 = 0.4  # noise of 0.6; small pictures lose their layout under less noise than large ones
     config.solver.name = "dpm_solver_sde"
     config.editing.num_steps = 25  # the KID and L2 of 500 ancestral steps: benchmarks/evaluation_settings.py
-    config.sampling.num_steps = 100
+    config.sampling.num_steps = 50
     config.evaluation.baselines = ("guide", "blur", "laplacian", "poisson", "unconditional", "gan-1", "gan-2")
     config.evaluation.gan = "landscapes"
     config.evaluation.split = "test"

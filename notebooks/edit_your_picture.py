@@ -60,7 +60,7 @@ import os
 
 MODEL = "landscapes"
 FAST = bool(os.environ.get("SDEDIT_FAST"))  # a rehearsal in seconds
-NUM_STEPS = 2 if FAST else 50
+NUM_STEPS = 2 if FAST else 25
 NUM_SAMPLES = 8
 
 # %%
@@ -73,7 +73,7 @@ from PIL import Image
 
 import sdedit_jax
 from sdedit_jax import (
-    Ancestral,
+    DPMSolverSDE,
     choose_t0,
     contact_sheet,
     fit_mask_to_model,
@@ -93,7 +93,7 @@ print(f"{jax.local_device_count()} x {jax.devices()[0].device_kind}")
 loaded = load_model(MODEL)
 # One call for all devices: eight TPU cores make eight pictures at once.
 edit_fn = pmap_batch(
-    functools.partial(sdedit, model=loaded.model, sde=loaded.sde, solver=Ancestral(), num_steps=NUM_STEPS)
+    functools.partial(sdedit, model=loaded.model, sde=loaded.sde, solver=DPMSolverSDE(), num_steps=NUM_STEPS)
 )
 
 

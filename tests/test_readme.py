@@ -13,8 +13,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_python_example_runs(tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert "num_steps=50" in code
-    code = code.replace("num_steps=50", "num_steps=4").replace('"sdedit_jax/', f'"{ROOT}/sdedit_jax/')
+    assert "num_steps=25" in code
+    code = code.replace("num_steps=25", "num_steps=4").replace('"sdedit_jax/', f'"{ROOT}/sdedit_jax/')
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
     assert (tmp_path / "edit.png").stat().st_size > 1000
