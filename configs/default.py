@@ -46,6 +46,7 @@ def get_config() -> ConfigDict:
     training.learning_rate = 2e-4  # of Adam, 0 or more
     training.adam_b2 = 0.999  # decay of Adam's second moment, in [0, 1)
     training.warmup_steps = 1000  # steps, 0 or more, over which the learning rate rises linearly from 0
+    training.cooldown_steps = 0  # last of num_steps, 0 or more, over which it falls linearly: for the end of a run
     training.grad_clip = 1.0  # largest global norm of the gradient, more than 0
     training.ema_decay = 0.999  # of the averaged parameters, in [0, 1), reached by min(decay, (1 + step) / (10 + step))
     training.max_skipped_steps = 10  # steps in a row without a finite loss and gradient, which end the run

@@ -117,12 +117,19 @@ def build_loss(config: Config) -> DenoisingScoreMatching:
 
 
 def build_optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam after clipping the gradient's global norm; step n = 1, 2, ... has min(1, n / warmup_steps) of its rate."""
+    """Adam after clipping the gradient's global norm.
+
+    Step n = 1, 2, ... has min(1, n / warmup_steps, (num_steps - n + 1) / (cooldown_steps + 1)) of the learning rate,
+    without the last of these if cooldown_steps is 0.
+    """
     training = config["training"]
 
     def learning_rate(step: ArrayLike) -> jax.Array:
-        warmed_up = (jnp.asarray(step) + 1) / max(1, training["warmup_steps"])
-        return training["learning_rate"] * jnp.minimum(1.0, warmed_up)
+        n = jnp.asarray(step) + 1
+        share = jnp.minimum(1.0, n / max(1, training["warmup_steps"]))
+        if training["cooldown_steps"]:
+            share = jnp.minimum(share, jnp.maximum(0, training["num_steps"] - n + 1) / (training["cooldown_steps"] + 1))
+        return training["learning_rate"] * share
 
     return optax.chain(
         optax.clip_by_global_norm(training["grad_clip"]),

@@ -216,19 +216,28 @@ def test_sdes_keep_their_values():
     assert build.build_sde(config_with(sde={"beta_max": 10})) == VPSDE(0.1, 10.0)
 
 
-@pytest.mark.parametrize("warmup_steps", [0, 1, 4])
-def test_the_learning_rate_rises_linearly(warmup_steps):
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        ({"warmup_steps": 0}, [1.0] * 6),
+        ({"warmup_steps": 1}, [1.0] * 6),
+        ({"warmup_steps": 4}, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]),
+        ({"warmup_steps": 0, "num_steps": 5, "cooldown_steps": 3}, [1.0, 1.0, 0.75, 0.5, 0.25, 0.0]),
+        ({"warmup_steps": 4, "num_steps": 6, "cooldown_steps": 5}, [0.25, 0.5, 4 / 6, 0.5, 2 / 6, 1 / 6]),
+    ],
+    ids=str,
+)
+def test_the_learning_rate_rises_and_falls_linearly(schedule, shares):
     """For a constant gradient Adam's step is the learning rate itself."""
-    tx = build.build_optimizer(config_with(training={"warmup_steps": warmup_steps, "learning_rate": 0.1}))
+    tx = build.build_optimizer(config_with(training={"learning_rate": 0.1, **schedule}))
     params = {"x": jnp.zeros(1)}
     opt_state, taken = tx.init(params), []
     update = jax.jit(tx.update)
     for _ in range(6):
         updates, opt_state = update({"x": jnp.full(1, 0.5)}, opt_state, params)
         taken.append(-float(updates["x"][0]))
-    expected = [0.1 * min(1.0, n / max(1, warmup_steps)) for n in range(1, 7)]
     # Adam divides by 1 - b2^n, 1e-3 at first, which is 6e-8 off in float32.
-    np.testing.assert_allclose(taken, expected, rtol=6e-5)
+    np.testing.assert_allclose(taken, 0.1 * np.array(shares), rtol=6e-5)
 
 
 @pytest.mark.parametrize("norm", [0.5, 2.0, 50.0])

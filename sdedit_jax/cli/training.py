@@ -175,6 +175,7 @@ def _check_ranges(config: ConfigDict) -> None:
         ("training.learning_rate", settings.learning_rate, 0.0 <= settings.learning_rate < math.inf, "0 or more"),
         ("training.adam_b2", settings.adam_b2, 0.0 <= settings.adam_b2 < 1.0, "in [0, 1)"),
         ("training.warmup_steps", settings.warmup_steps, settings.warmup_steps >= 0, "0 or more"),
+        ("training.cooldown_steps", settings.cooldown_steps, settings.cooldown_steps >= 0, "0 or more"),
         ("training.grad_clip", settings.grad_clip, settings.grad_clip > 0.0, "more than 0"),
     ):
         if not has_meaning:

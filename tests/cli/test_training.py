@@ -188,6 +188,7 @@ def test_a_folder_that_processes_do_not_share_is_named_as_that(tmp_path):
         ("training.learning_rate", -1.0, "config.training.learning_rate must be 0 or more, got -1.0"),
         ("training.adam_b2", 1.0, r"config.training.adam_b2 must be in \[0, 1\), got 1.0"),
         ("training.warmup_steps", -1, "config.training.warmup_steps must be 0 or more, got -1"),
+        ("training.cooldown_steps", -1, "config.training.cooldown_steps must be 0 or more, got -1"),
         ("editing.t0", float("nan"), r"config.editing.t0 must be in \(0, 1\], got nan"),
         ("seed", -1, r"config.seed must be in \[0, 2\^32\), got -1"),
         ("training.log_every", 0, "log_every must be 1 or more, got 0"),
