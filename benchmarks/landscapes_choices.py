@@ -37,7 +37,7 @@ CHOICES = {
     | {"model.attention_levels": (3,)},
     "wider at 32": {"model.channels": 64, "model.channel_mults": (1, 1, 2)},
     "wider": {"model.channels": 48, "model.channel_mults": (1, 2, 3)},
-    "lower noise": {"training.times": {"name": "log_normal", "mean": -1.5, "std": 1.4}},
+    "broader noise": {"training.times": {"name": "log_normal", "mean": -1.2, "std": 1.6}},
     "uniform noise": UNIFORM,
     "eps": UNIFORM | {"preconditioning.name": "none", "training.weighting": "noise"},
     "v": UNIFORM | VP | {"preconditioning.name": "v", "training.weighting": "v"},
