@@ -54,7 +54,6 @@ def _ddpm(config: ConfigDict) -> ConfigDict:
     config.training.num_steps = 2_388_000
     config.training.learning_rate = 2e-5
     config.training.ema_decay = 0.9999
-    config.solver.variance = "small"
     return config
 
 

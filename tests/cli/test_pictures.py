@@ -55,7 +55,7 @@ def test_a_network_of_the_house_edits_a_picture_that_is_not_square(config, out, 
 def test_the_settings_make_the_same_files_again(config, out, tmp_path, where):
     guide = write_guide(tmp_path / "hut.png")
     write_mask(tmp_path / "hut_mask.png", corner())
-    config.solver.variance, config.seed = "large", 5
+    config.solver.name, config.solver.variance, config.seed = "ancestral", "large", 5
     run_edit(config, out, guide=guide, t0=0.4, num_repeats=2)
     path = out / "hut.json"
     settings = json.loads(path.read_text()) if where == "json" else images.read_settings(out / "hut_00.png")
