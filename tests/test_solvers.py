@@ -15,6 +15,7 @@ from sdedit_jax import keys
 from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE, SubVPSDE
 from sdedit_jax.solvers import (
     Ancestral,
+    DPMSolverSDE,
     EulerMaruyama,
     Langevin,
     PredictorCorrector,
@@ -187,7 +188,16 @@ def test_langevin_keeps_the_marginal_to_fourth_order(target_snr, monkeypatch, ne
     np.testing.assert_allclose(x.var() / std**2, 1.0 + 4.0 * target_snr**4, rtol=1e-5)
 
 
-@pytest.mark.parametrize("solver", [*SOLVERS, PredictorCorrector(ProbabilityFlow(2), Langevin(num_steps=3))], ids=str)
+@pytest.mark.parametrize(
+    "solver",
+    [
+        *SOLVERS,
+        DPMSolverSDE(),
+        PredictorCorrector(ProbabilityFlow(2), Langevin(num_steps=3)),
+        PredictorCorrector(DPMSolverSDE(), Langevin(num_steps=2)),
+    ],
+    ids=str,
+)
 def test_nfe_per_step_counts_the_score_s_calls(solver, wave_for_noise):
     calls = []
 
@@ -196,5 +206,6 @@ def test_nfe_per_step_counts_the_score_s_calls(solver, wave_for_noise):
         return -x
 
     with jax.disable_jit():  # a scan then is a loop that calls
-        solver.step(VE, score_fn, jax.random.key(0), X, jnp.array(0.5), jnp.array(0.4))
+        memory = solver.initial_memory(X)
+        solver.step_with_memory(VE, score_fn, jax.random.key(0), X, memory, jnp.array(0.5), jnp.array(0.4))
     assert len(calls) == solver.nfe_per_step

@@ -173,20 +173,6 @@ def test_a_corrector_keeps_the_predictor_s_memory(new_key):
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), *at_once_and_apart(new_key()))
 
 
-@pytest.mark.parametrize("solver", [SOLVER, PredictorCorrector(SOLVER, Langevin(num_steps=2))], ids=str)
-def test_nfe_per_step_counts_the_score_s_calls(solver, wave_for_noise):
-    calls = []
-
-    def score_fn(x, t):
-        calls.append(t)
-        return -x
-
-    with jax.disable_jit():  # a scan then is a loop that calls
-        memory = solver.initial_memory(X)
-        solver.step_with_memory(VE, score_fn, jax.random.key(0), X, memory, jnp.array(0.5), jnp.array(0.4))
-    assert len(calls) == solver.nfe_per_step
-
-
 def test_gradients_are_finite(new_key):
     """Through the first step, whose memory is infinitely old, and the last, to 0."""
     times, step_keys = time_grid(jnp.array(0.5), 3, VE.t_min), jax.random.split(new_key(), 3)
