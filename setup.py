@@ -40,7 +40,7 @@ setup(
     install_requires=[
         "jax>=0.10,<0.13",
         "flax>=0.12,<0.13",
-        "optax>=0.2.5,<0.3",
+        "optax>=0.2.7,<0.3",
         "orbax-checkpoint>=0.12.3,<1.0",
         "tensorflow-datasets>=4.9.9,<4.10",
         "importlib_resources>=6.0",  # imported, not declared, by tensorflow-datasets 4.9

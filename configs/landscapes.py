@@ -26,10 +26,11 @@ def get_config() -> ConfigDict:
     config.model.fourier_scale = 4.0
     config.preconditioning.name = "edm"
     config.training.learning_rate = 8e-4
+    config.training.muon_learning_rate = 6e-3
     config.training.adam_b2 = 0.99
     config.training.warmup_steps = 100
     config.training.weighting = "edm"
-    config.training.times = ConfigDict({"name": "log_normal", "mean": -1.0, "std": 1.2})
+    config.training.times = ConfigDict({"name": "log_normal", "mean": -1.2, "std": 1.6})
     config.training.checkpoint_every = 100
     config.training.sample_every = 400
     config.editing.t0 = 0.4  # noise of 0.6; small pictures lose their layout under less noise than large ones

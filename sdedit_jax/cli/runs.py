@@ -38,7 +38,7 @@ def begun(workdir: Path | None) -> Begun | None:
 
 
 def require_same_run(begun: Begun, config: ConfigDict) -> None:
-    """ValueError unless `config` has the model, seed and origin of the run, which it keeps to its end."""
+    """ValueError unless `config` has the model, seed, origin and optimizer of the run, which it keeps to its end."""
     from sdedit_jax import trees, weights
 
     wanted = trees.tuples(config.to_dict())
@@ -48,16 +48,23 @@ def require_same_run(begun: Begun, config: ConfigDict) -> None:
                 f"{begun.workdir} holds the run of another model, with config.{name} = {begun.config[name]} instead of "
                 f"{wanted[name]}. Choose another --workdir, or the config of that run."
             )
-    init_from = begun.config.get("training", {}).get("init_from", "")  # of which the first runs knew nothing
+    settings, wanted_settings = begun.config.get("training", {}), wanted["training"]  # the first runs noted no settings
     for flag, found, want in (
         ("seed", begun.config.get("seed", wanted["seed"]), wanted["seed"]),
-        ("init_from", init_from, wanted["training"]["init_from"]),
+        ("init_from", settings.get("init_from", ""), wanted_settings["init_from"]),
     ):
         if found != want:
             raise ValueError(
                 f"{begun.workdir} holds a run that began with --{flag} {found or repr(found)}, which it keeps, but "
                 f"{want or repr(want)} is asked for. Give the same, or choose another --workdir."
             )
+    found, want = (each.get("muon_learning_rate") for each in (settings, wanted_settings))
+    if (found is None) != (want is None):  # their states have nothing in common
+        raise ValueError(
+            f"{begun.workdir} holds a run with config.training.muon_learning_rate = {found}, which cannot go on with "
+            f"{want}: Muon and Adam keep different states. Give a rate only if there was one, or begin another run, "
+            f"with --init_from {begun.workdir} and another --workdir."
+        )
 
 
 def require_same_pictures(begun: Begun, num_pictures: Mapping[str, int]) -> None:

@@ -169,10 +169,12 @@ def _check_ranges(config: ConfigDict) -> None:
     require_positive(config.editing, ("num_steps", "num_repeats"))
     require_positive(config.sampling, ("num_steps",))
     settings, t0 = config.training, config.editing.t0
+    muon_rate = settings.muon_learning_rate or 0.0  # None: no Muon
     for name, value, has_meaning, meaning in (
         ("seed", config.seed, 0 <= config.seed < 2**32, "in [0, 2^32)"),
         ("editing.t0", t0, 0.0 < t0 <= 1.0, "in (0, 1]"),
         ("training.learning_rate", settings.learning_rate, 0.0 <= settings.learning_rate < math.inf, "0 or more"),
+        ("training.muon_learning_rate", muon_rate, 0.0 <= muon_rate < math.inf, "0 or more"),
         ("training.adam_b2", settings.adam_b2, 0.0 <= settings.adam_b2 < 1.0, "in [0, 1)"),
         ("training.warmup_steps", settings.warmup_steps, settings.warmup_steps >= 0, "0 or more"),
         ("training.cooldown_steps", settings.cooldown_steps, settings.cooldown_steps >= 0, "0 or more"),

@@ -41,7 +41,7 @@ def own_config(config, photos):
 def test_a_run_starts_from_the_model_it_is_given(own_config, model_file, tmp_path):
     """Without a learning rate it ends with that model, in params and in their average."""
     own_config.training.init_from = str(model_file)
-    own_config.training.learning_rate = 0.0
+    own_config.training.learning_rate = own_config.training.muon_learning_rate = 0.0
     cli.train(own_config, tmp_path / "run")
     wanted = weights.load(model_file)
     # The average of equal numbers, rounded twice.

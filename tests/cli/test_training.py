@@ -106,6 +106,7 @@ def test_a_run_is_not_overwritten_by_that_of_another_model(workdir, data_config)
     [
         ("seed", 99, "holds a run that began with --seed 0, which it keeps, but 99 is asked for"),
         ("training.init_from", "landscapes", "began with --init_from '', which it keeps, but landscapes is asked for"),
+        ("training.muon_learning_rate", None, "muon_learning_rate = 0.006, which cannot go on with None"),
     ],
 )
 def test_a_run_keeps_what_it_began_with(workdir, data_config, field, value, message):
@@ -186,6 +187,7 @@ def test_a_folder_that_processes_do_not_share_is_named_as_that(tmp_path):
         ("training.ema_decay", 1.0, r"ema_decay must be in \[0, 1\), got 1.0"),
         ("training.grad_clip", 0.0, "config.training.grad_clip must be more than 0, got 0.0"),
         ("training.learning_rate", -1.0, "config.training.learning_rate must be 0 or more, got -1.0"),
+        ("training.muon_learning_rate", -1.0, "config.training.muon_learning_rate must be 0 or more, got -1.0"),
         ("training.adam_b2", 1.0, r"config.training.adam_b2 must be in \[0, 1\), got 1.0"),
         ("training.warmup_steps", -1, "config.training.warmup_steps must be 0 or more, got -1"),
         ("training.cooldown_steps", -1, "config.training.cooldown_steps must be 0 or more, got -1"),

@@ -65,6 +65,7 @@ def run(
     num_microbatches=1,
     batch_size=3,
     tensorboard=False,
+    tx: optax.GradientTransformation | None = None,
     **schedule,
 ):
     """Trains in `workdir` and returns the state; `batch_size` is that of looking, and `schedule` fields of that."""
@@ -72,7 +73,7 @@ def run(
     intervals = {"log_every": every, "checkpoint_every": every, "sample_every": every, "max_skipped_steps": 3}
     return train(
         workdir,
-        TrainStep(loss_fn, optax.adam(1e-2), EMA_DECAY, num_microbatches),
+        TrainStep(loss_fn, tx or optax.adam(1e-2), EMA_DECAY, num_microbatches),
         schedule=Schedule(num_steps=num_steps, **intervals | schedule),
         seed=3,
         batches_from=batches,

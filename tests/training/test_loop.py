@@ -1,6 +1,7 @@
 """Training is a pure step and a loop that can be cut anywhere."""
 
 import dataclasses
+import functools
 import os
 import shlex
 import signal
@@ -13,6 +14,8 @@ import jax
 import numpy as np
 import pytest
 
+from configs import default
+from sdedit_jax import build
 from sdedit_jax.checkpoints import Checkpointer
 from sdedit_jax.training import Schedule
 from tests.training.networks import Small
@@ -34,6 +37,17 @@ def test_a_resumed_run_is_the_run_that_was_not_interrupted(whole, tmp_path):
     assert_same_bits(state, whole[1])
     assert rows(tmp_path) == rows(whole[0])
     assert [row["step"] for row in rows(tmp_path)] == [10, 10, 20, 20, 30, 30]
+
+
+def test_a_run_with_muon_resumes_as_well(tmp_path):
+    """Its state has holes, where Adam's parameters are and its own are not."""
+    config = default.get_config()
+    config.training.update(muon_learning_rate=0.05, warmup_steps=0)
+    once, twice = (functools.partial(run, tmp_path / name, model=Small()) for name in ("once", "twice"))
+    state = once(4, tx=build.build_optimizer(config))
+    twice(2, tx=build.build_optimizer(config))
+    assert_same_bits(twice(4, tx=build.build_optimizer(config)), state)
+    assert rows(tmp_path / "once") == rows(tmp_path / "twice")
 
 
 def test_the_loss_falls(whole):
