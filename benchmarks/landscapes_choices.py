@@ -37,7 +37,7 @@ CHOICES = {
     | {"model.attention_levels": (3,)},
     "wider at 32": {"model.channels": 64, "model.channel_mults": (1, 1, 2)},
     "wider": {"model.channels": 48, "model.channel_mults": (1, 2, 3)},
-    "Adam": {"training.muon_learning_rate": None},
+    "Adam": {"training.muon_learning_rate": 0.0},
     "narrower noise": {"training.times": {"name": "log_normal", "mean": -1.0, "std": 1.2}},
     "uniform noise": UNIFORM,
     "eps": UNIFORM | {"preconditioning.name": "none", "training.weighting": "noise"},

@@ -44,7 +44,7 @@ def get_config() -> ConfigDict:
     training.remat = False  # compute each block again in the backward pass: less memory, a third more time
     training.dtype = "float32"  # of the computation, or bfloat16: half the memory, and quicker on GPU and TPU
     training.learning_rate = 2e-4  # of Adam, 0 or more
-    training.muon_learning_rate = placeholder(float)  # of Muon for the kernels; not set: Adam moves them too
+    training.muon_learning_rate = 0.0  # of Muon for the kernels, 0 or more; 0: Adam moves them too
     training.adam_b2 = 0.999  # decay of Adam's second moment, in [0, 1)
     training.warmup_steps = 1000  # steps, 0 or more, over which the learning rate rises linearly from 0
     training.cooldown_steps = 0  # last of num_steps, 0 or more, over which it falls linearly: for the end of a run

@@ -138,7 +138,7 @@ def build_optimizer(config: Config) -> optax.GradientTransformation:
         return at
 
     adam_rate, adam_b2 = scheduled(training["learning_rate"]), training["adam_b2"]
-    if training["muon_learning_rate"] is None:
+    if not training["muon_learning_rate"]:
         step = optax.adam(adam_rate, b2=adam_b2)
     else:
         step = optax.contrib.muon(

@@ -58,11 +58,11 @@ def require_same_run(begun: Begun, config: ConfigDict) -> None:
                 f"{begun.workdir} holds a run that began with --{flag} {found or repr(found)}, which it keeps, but "
                 f"{want or repr(want)} is asked for. Give the same, or choose another --workdir."
             )
-    found, want = (each.get("muon_learning_rate") for each in (settings, wanted_settings))
-    if (found is None) != (want is None):  # their states have nothing in common
+    found, want = (each.get("muon_learning_rate", 0.0) for each in (settings, wanted_settings))
+    if bool(found) != bool(want):  # their states have nothing in common
         raise ValueError(
             f"{begun.workdir} holds a run with config.training.muon_learning_rate = {found}, which cannot go on with "
-            f"{want}: Muon and Adam keep different states. Give a rate only if there was one, or begin another run, "
+            f"{want}: Muon and Adam keep different states. Give the rate there was, or begin another run, "
             f"with --init_from {begun.workdir} and another --workdir."
         )
 

@@ -168,8 +168,7 @@ def _check_ranges(config: ConfigDict) -> None:
     require_positive(config.training, ("batch_size", "num_validation"))
     require_positive(config.editing, ("num_steps", "num_repeats"))
     require_positive(config.sampling, ("num_steps",))
-    settings, t0 = config.training, config.editing.t0
-    muon_rate = settings.muon_learning_rate or 0.0  # None: no Muon
+    settings, t0, muon_rate = config.training, config.editing.t0, config.training.muon_learning_rate
     for name, value, has_meaning, meaning in (
         ("seed", config.seed, 0 <= config.seed < 2**32, "in [0, 2^32)"),
         ("editing.t0", t0, 0.0 < t0 <= 1.0, "in (0, 1]"),

@@ -106,7 +106,7 @@ def test_a_run_is_not_overwritten_by_that_of_another_model(workdir, data_config)
     [
         ("seed", 99, "holds a run that began with --seed 0, which it keeps, but 99 is asked for"),
         ("training.init_from", "landscapes", "began with --init_from '', which it keeps, but landscapes is asked for"),
-        ("training.muon_learning_rate", None, "muon_learning_rate = 0.006, which cannot go on with None"),
+        ("training.muon_learning_rate", 0.0, "muon_learning_rate = 0.006, which cannot go on with 0.0"),
     ],
 )
 def test_a_run_keeps_what_it_began_with(workdir, data_config, field, value, message):
