@@ -9,7 +9,7 @@ import sys
 import jax
 import numpy as np
 
-from sdedit_jax import Ancestral, images, load_model, sdedit, sheets, tuning
+from sdedit_jax import DPMSolverSDE, images, load_model, sdedit, sheets, tuning
 from sdedit_jax.cli.guides import find_guides
 
 T0 = (0.3, 0.5, 0.7)
@@ -20,7 +20,7 @@ def main(path: str) -> None:
     loaded = load_model("landscapes")
     guides = [images.load_image(guide) for guide, mask in find_guides("", "", "landscapes") if mask is None]
     fitted = [images.fit_to_model(x, loaded.image_size, loaded.model.downsampling_factor) for x in guides]
-    edit_fn = functools.partial(sdedit, model=loaded.model, sde=loaded.sde, solver=Ancestral(), num_steps=50)
+    edit_fn = functools.partial(sdedit, model=loaded.model, sde=loaded.sde, solver=DPMSolverSDE(), num_steps=25)
     x_edit = tuning.sweep(loaded.params, jax.random.key(0), np.stack(fitted), None, T0, edit_fn=edit_fn)
     rows = [[guide, *edits] for guide, *edits in zip(guides, *np.asarray(x_edit), strict=True)]
     captions = [["guide", *(f"t0 = {t}" for t in T0)] for _ in rows]
