@@ -33,12 +33,6 @@ SDES = [VPSDE(), SubVPSDE(), VE, DiscreteVPSDE()]
 by_sde = pytest.mark.parametrize("sde", SDES, ids=lambda sde: type(sde).__name__)
 
 
-@pytest.fixture
-def wave_for_noise(monkeypatch):
-    """A wave instead of random noise, which takes long to compile."""
-    monkeypatch.setattr(keys, "normal", lambda key, shape, dtype: wave(shape, dtype))
-
-
 def exact_score(sde):
     return functools.partial(gaussian_score, sde, MEAN, STD)
 

@@ -24,7 +24,6 @@ from sdedit_jax.solvers import (
     time_grid,
 )
 from tests.analytic import gaussian_score
-from tests.score_sde import wave
 
 MEAN, STD = 0.3, 0.5
 SDES = [VPSDE(), SubVPSDE(), VESDE(), DiscreteVPSDE()]
@@ -41,12 +40,6 @@ X = jnp.sin(jnp.arange(12.0) + 0.5).reshape(3, 2, 2, 1)
 
 by_sde = pytest.mark.parametrize("sde", SDES, ids=lambda sde: type(sde).__name__)
 by_solver = pytest.mark.parametrize("solver", SOLVERS, ids=str)
-
-
-@pytest.fixture
-def wave_for_noise(monkeypatch):
-    """A wave instead of random noise, which takes long to compile."""
-    monkeypatch.setattr(keys, "normal", lambda key, shape, dtype: wave(shape, dtype))
 
 
 def exact_score(sde, std=STD):

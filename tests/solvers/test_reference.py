@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sdedit_jax import keys
 from sdedit_jax.sdes import VESDE, VPSDE, DiscreteVPSDE, SubVPSDE, expand
 from sdedit_jax.solvers import (
     Ancestral,
@@ -103,9 +102,8 @@ def rows(table):
 
 
 @pytest.fixture(autouse=True)
-def same_arithmetic(monkeypatch):
+def same_arithmetic(wave_for_noise):
     """The wave for every draw, as the generators differ; float64, as 0.3 - 0.299 has three digits in float32."""
-    monkeypatch.setattr(keys, "normal", lambda key, shape, dtype: wave(shape, dtype))
     with jax.enable_x64(True):
         yield
 

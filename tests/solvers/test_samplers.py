@@ -26,9 +26,8 @@ VE_ATOL = 5 * 50.0 * float(np.finfo(np.float32).eps)
 
 
 @pytest.fixture(autouse=True)
-def same_arithmetic(monkeypatch):
+def same_arithmetic(wave_for_noise):
     """The wave for every draw, and float64, so that the roundings are the reference's alone."""
-    monkeypatch.setattr(keys, "normal", lambda key, shape, dtype: wave(shape, dtype))
     with jax.enable_x64(True):
         yield
 
