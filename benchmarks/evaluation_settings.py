@@ -109,7 +109,7 @@ def print_table(pictures: np.ndarray, x_guide: np.ndarray, real: np.ndarray, wor
     """KID by network and L2 of every setting and seed that is complete."""
     for label, make in NETWORKS.items():
         network = make()
-        of_real = metrics.extract_features(network, np.array_split(real, 20))
+        of_real = metrics.cached_features(work / f"real_{label}.safetensors", network, lambda: np.array_split(real, 20))
 
         def show(name, images, network=network, of_real=of_real, label=label):
             features = metrics.extract_features(network, np.array_split(images, 5))

@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.training_choices import error
 from configs import landscapes
 from sdedit_jax import build, disk
 from sdedit_jax.data import pipeline
-from sdedit_jax.score import denoise
 from sdedit_jax.training import TrainStep, init_state
 
 MINUTES, SEED, NUM_VALIDATION = 20.0, 0, 128
@@ -77,23 +77,9 @@ def trained(changes: dict, data: str, seconds: float) -> dict:
         num_steps += 1
     loss = float(metrics["loss"])
     x0 = jnp.asarray(next(pipeline.eval_batches(pipeline.open_source(data, "validation", 64), NUM_VALIDATION)))
-    errors = [float(error(loss_fn, state.ema_params, x0, ratio)) for ratio in RATIOS]
+    errors = [error(loss_fn, state.ema_params, jax.random.key(7), x0, ratio) for ratio in RATIOS]
     num_params = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     return {"steps": num_steps, "millions": num_params / 1e6, "last loss": loss, "errors": errors}
-
-
-def error(loss_fn, params, x0: jax.Array, ratio: float) -> jax.Array:
-    """Of the denoised pictures, relative to their variance."""
-    t = loss_fn.sde.time_of(jnp.asarray(ratio))
-
-    @jax.jit
-    def squares(params, key, x0):
-        mean, std = loss_fn.sde.marginal_prob(x0, t)
-        x = mean + std * jax.random.normal(key, x0.shape)
-        return jnp.square(denoise(loss_fn.model, params, loss_fn.sde, x, t) - x0)
-
-    parts = zip(jax.random.split(jax.random.key(7), 4), jnp.split(x0, 4), strict=True)
-    return jnp.concatenate([squares(params, key, part) for key, part in parts]).mean() / x0.var()
 
 
 def print_table(results: list[dict]) -> None:

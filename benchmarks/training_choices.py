@@ -136,18 +136,23 @@ def initial_params(model, key):
     return jax.jit(model.init)(key, jnp.zeros((1, SIZE, SIZE, 3)), jnp.ones(1))["params"]
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def error(loss_fn, params, key, x0, t):
-    mean, std = loss_fn.sde.marginal_prob(x0, t)
-    x = mean + std * jax.random.normal(key, x0.shape)
-    return jnp.square(denoise(loss_fn.model, params, loss_fn.sde, x, t) - x0).mean() / x0.var()
-
-
 def evaluate(loss_fn, params, x0):
     """The errors at each of RATIOS."""
     keys = jax.random.split(jax.random.key(7), len(RATIOS))
-    times = [loss_fn.sde.time_of(jnp.asarray(ratio)) for ratio in RATIOS]
-    return np.array([error(loss_fn, params, key, x0, t) for key, t in zip(keys, times, strict=True)])
+    return np.array([error(loss_fn, params, key, x0, ratio) for key, ratio in zip(keys, RATIOS, strict=True)])
+
+
+def error(loss_fn, params, key, x0, ratio):
+    """Of the pictures denoised at a ratio of noise to signal, relative to their variance."""
+    return float(squares(loss_fn, params, key, x0, loss_fn.sde.time_of(jnp.asarray(ratio))).mean() / x0.var())
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def squares(loss_fn, params, key, x0, t):
+    """What is wrong with each number of the denoised pictures, squared."""
+    mean, std = loss_fn.sde.marginal_prob(x0, t)
+    x = mean + std * jax.random.normal(key, x0.shape)
+    return jnp.square(denoise(loss_fn.model, params, loss_fn.sde, x, t) - x0)
 
 
 if __name__ == "__main__":

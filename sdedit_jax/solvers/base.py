@@ -21,9 +21,9 @@ class Solver(abc.ABC):
     """One step of a reverse-time SDE or ODE."""
 
     @property
-    @abc.abstractmethod
     def nfe_per_step(self) -> int:
-        """Network evaluations a step."""
+        """Network evaluations a step; one, unless a solver says otherwise."""
+        return 1
 
     @abc.abstractmethod
     def step(

@@ -32,11 +32,6 @@ class DPMSolverSDE(Solver):
     several times as long as those before, and the result too noisy; so here it goes no farther than the step before.
     """
 
-    @property
-    def nfe_per_step(self) -> int:
-        """One."""
-        return 1
-
     def step(self, sde, score_fn, key, x, t, t_next):
         """A first step, which is ancestral."""
         return Ancestral("small").step(sde, score_fn, key, x, t, t_next)

@@ -14,11 +14,6 @@ from sdedit_jax.solvers.base import Solver
 class EulerMaruyama(Solver):
     """The Euler-Maruyama scheme of the reverse-time SDE: strong order 1/2, weak order 1."""
 
-    @property
-    def nfe_per_step(self) -> int:
-        """One."""
-        return 1
-
     def step(self, sde, score_fn, key, x, t, t_next):
         """x - [f - g^2 score] dt + g sqrt(dt) z."""
         dt, g = expand(t - t_next, x), expand(sde.diffusion(t), x)
@@ -38,11 +33,6 @@ class Ancestral(Solver):
 
     variance: Literal["small", "large"] = "small"
 
-    @property
-    def nfe_per_step(self) -> int:
-        """One."""
-        return 1
-
     def step(self, sde, score_fn, key, x, t, t_next):
         """(x + var score) / scale, plus noise of the chosen variance."""
         scale, var = sde.transition(t_next, t)
@@ -58,11 +48,6 @@ class Ancestral(Solver):
 @dataclasses.dataclass(frozen=True)
 class ReverseDiffusion(Solver):
     """The forward kernel reversed as Song et al. discretise it (2021, appendix E): first order in 1 - scale."""
-
-    @property
-    def nfe_per_step(self) -> int:
-        """One."""
-        return 1
 
     def step(self, sde, score_fn, key, x, t, t_next):
         """(2 - scale) x + var score, plus noise of variance var."""
