@@ -5,15 +5,15 @@ python examples/card_sheets.py data/landscapes/64px_2048_128_256/1.0.0 docs/imag
 
 import functools
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 
 from sdedit_jax import DPMSolverSDE, images, load_image, load_model, save_image, sdedit, sheets, simulate_strokes
+from sdedit_jax.cli.guides import find_guides
 from sdedit_jax.data import pipeline
+from sdedit_jax.weights import Loaded
 
-PAINTINGS = Path(__file__).resolve().parent.parent / "sdedit_jax" / "assets" / "landscapes"
 RED, WHITE, BROWN = (0.7, -0.5, -0.6), (0.9, 0.9, 0.8), (-0.3, -0.5, -0.7)
 NUM_PICTURES, T0 = 8, 0.4
 
@@ -28,24 +28,25 @@ def main(data: str, folder: str) -> None:
         keys = jax.random.split(jax.random.key(0), len(x_guide))
         return bind(loaded.params, keys, x_guide, None, t0)
 
-    source = pipeline.open_source(data, f"test[:{4 * NUM_PICTURES}]", 64)
-    x = np.asarray(next(pipeline.eval_batches(source, 4 * NUM_PICTURES)))[::4]  # four views of each terrain
+    x = np.asarray(next(pipeline.eval_batches(pipeline.open_source(data, "test", loaded.image_size), NUM_PICTURES)))
     x_guide = simulate_strokes(x)
     rows = {"held out": x, "strokes": x_guide, "edit": np.asarray(edit(x_guide, np.full(len(x), T0, np.float32)))}
     captions = [[name] * len(row) for name, row in rows.items()]
     save_image(f"{folder}/landscapes_heldout.png", sheets.contact_sheet(list(rows.values()), captions))
 
-    cases = failures()
+    cases = failures(loaded)
     x_guide = np.stack([guide for guide, _ in cases.values()])
     x_edit = np.asarray(edit(x_guide, np.array([t0 for _, t0 in cases.values()], np.float32)))
     captions = [list(cases), [f"edit, t0 = {t0}" for _, t0 in cases.values()]]
     save_image(f"{folder}/landscapes_failures.png", sheets.contact_sheet([x_guide, x_edit], captions))
 
 
-def failures() -> dict[str, tuple[np.ndarray, float]]:
+def failures(loaded: Loaded) -> dict[str, tuple[np.ndarray, float]]:
     """Guides (64, 64, 3) in [-1, 1] that the model does badly on, each with the t0 of its edit."""
-    peak, hills, shore = (painting(name) for name in ("alpine_snow", "green_hills", "island_shore"))
-    house, bridge = hills.copy(), shore.copy()
+    paths = {path.stem: path for path, _ in find_guides("", "", "landscapes")}
+    paintings = [load_image(paths[name]) for name in ("alpine_snow", "green_hills", "island_shore")]
+    fitted = [images.fit_to_model(x, loaded.image_size, loaded.model.downsampling_factor) for x in paintings]
+    peak, house, bridge = fitted
     house[34:52, 24:44], house[26:34, 22:46], house[40:46, 30:36] = WHITE, RED, BROWN
     bridge[44:46], bridge[46:60, 10:12], bridge[46:60, 52:54] = BROWN, BROWN, BROWN
     return {
@@ -54,11 +55,6 @@ def failures() -> dict[str, tuple[np.ndarray, float]]:
         "a house": (house, 0.4),
         "thin lines": (bridge, 0.4),
     }
-
-
-def painting(name: str) -> np.ndarray:
-    """One that comes with the package, (64, 64, 3)."""
-    return images.fit_to_model(load_image(str(PAINTINGS / f"{name}.png")), 64, 1)
 
 
 if __name__ == "__main__":
