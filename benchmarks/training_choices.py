@@ -139,17 +139,14 @@ def initial_params(model, key):
 def evaluate(loss_fn, params, x0):
     """The errors at each of RATIOS."""
     keys = jax.random.split(jax.random.key(7), len(RATIOS))
-    return np.array([error(loss_fn, params, key, x0, ratio) for key, ratio in zip(keys, RATIOS, strict=True)])
-
-
-def error(loss_fn, params, key, x0, ratio):
-    """Of the pictures denoised at a ratio of noise to signal, relative to their variance."""
-    return float(squares(loss_fn, params, key, x0, loss_fn.sde.time_of(jnp.asarray(ratio))).mean() / x0.var())
+    parts = [squares(loss_fn, params, key, x0, ratio) for key, ratio in zip(keys, RATIOS, strict=True)]
+    return np.array([part.mean() for part in parts]) / x0.var()
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def squares(loss_fn, params, key, x0, t):
-    """What is wrong with each number of the denoised pictures, squared."""
+def squares(loss_fn, params, key, x0, ratio):
+    """What is wrong with each number of the pictures denoised at a ratio of noise to signal, squared."""
+    t = loss_fn.sde.time_of(jnp.asarray(ratio))
     mean, std = loss_fn.sde.marginal_prob(x0, t)
     x = mean + std * jax.random.normal(key, x0.shape)
     return jnp.square(denoise(loss_fn.model, params, loss_fn.sde, x, t) - x0)
