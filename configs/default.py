@@ -9,7 +9,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
 
     config.seed = 0  # the randomness of training and, if --seed is not given, of edits and samples
-    config.weights = ""  # model to use: a .safetensors file, a training folder, or a bundled model's name
+    config.weights = ""  # model to use: a name, file, folder or address, of which docs/weights.md lists the kinds
 
     config.data = data = ConfigDict()
     data.source = "landscapes"  # what `--mode prepare` renders; or a path, of which docs/data.md lists the kinds
@@ -46,7 +46,7 @@ def get_config() -> ConfigDict:
     training.learning_rate = 2e-4  # of Adam, 0 or more
     training.muon_learning_rate = 0.0  # of Muon for the kernels, 0 or more; 0: Adam moves them too
     training.adam_b2 = 0.999  # decay of Adam's second moment, in [0, 1)
-    training.warmup_steps = 1000  # steps, 0 or more, over which the learning rate rises linearly from 0
+    training.warmup_steps = 1000  # steps, 0 or more, in which the learning rate rises from 1 / warmup_steps of it
     training.cooldown_steps = 0  # last of num_steps, 0 or more, over which it falls linearly: for the end of a run
     training.grad_clip = 1.0  # largest global norm of the gradient, more than 0
     training.ema_decay = 0.999  # of the averaged parameters, in [0, 1), reached by min(decay, (1 + step) / (10 + step))
@@ -86,7 +86,7 @@ def get_config() -> ConfigDict:
 
     config.sweep = sweep = ConfigDict()
     sweep.t0s = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # each in (0, 1], a row of the sheet
-    sweep.num_samples = 4  # seeds, a column each
+    sweep.num_samples = 4  # candidates, a column each
     sweep.target_l2 = placeholder(float)  # L2 to the guide, more than 0, that `--mode sweep` finds the largest t0 for
 
     config.strokes = strokes = ConfigDict()

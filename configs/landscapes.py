@@ -5,8 +5,8 @@ python main.py --config configs/landscapes.py --mode prepare   renders its data 
 python main.py --config configs/landscapes.py --mode train --workdir runs/landscapes   trains it from nothing
 
 sigma from 0.02 to 100 is Song et al.'s range for small pictures (0.01 to 50 for pixels in [0, 1]). The network is
-preconditioned and its noise levels drawn as by Karras et al. 2022, which trains in hours where the plain loss takes
-days.
+preconditioned and its noise levels are log-normal as by Karras et al. 2022, but broader; so it trains in hours where
+the plain loss takes days.
 """
 
 from ml_collections import ConfigDict

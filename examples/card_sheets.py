@@ -1,6 +1,6 @@
 """The two sheets of the bundled model's card: edits of held-out pictures, not chosen, and what it fails at.
 
-python examples/card_sheets.py data/landscapes/64px_2048_128_256/1.0.0 docs/images
+python examples/card_sheets.py ~/tensorflow_datasets/landscapes/64px_2048_128_256/1.0.0 docs/images
 """
 
 import functools

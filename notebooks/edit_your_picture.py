@@ -46,7 +46,8 @@ if importlib.util.find_spec("sdedit_jax") is None:
     held = [f"{name}=={found[name]}" for name in found if name.startswith("jax") or name == "libtpu"]
     constraints = Path(tempfile.mkdtemp()) / "constraints.txt"
     constraints.write_text("\n".join(held))
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints), SOURCE], check=True)
+    wanted = f"sdedit_jax[hub] @ {SOURCE}" if "://" in SOURCE else f"{SOURCE}[hub]"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints), wanted], check=True)
     importlib.invalidate_caches()
 
 # %% [markdown]

@@ -47,15 +47,14 @@ if importlib.util.find_spec("sdedit_jax") is None:
     held = [f"{name}=={found[name]}" for name in found if name.startswith("jax") or name == "libtpu"]
     constraints = Path(tempfile.mkdtemp()) / "constraints.txt"
     constraints.write_text("\n".join(held))
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints), f"{SOURCE}[eval]"], check=True
-    )
+    wanted = f"sdedit_jax[eval] @ {SOURCE}" if "://" in SOURCE else f"{SOURCE}[eval]"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints), wanted], check=True)
     importlib.invalidate_caches()
 
 # %% [markdown]
 # ## The pictures
 #
-# A data set that `--mode prepare` made, or a folder of pictures at the model's size. Without one the landscapes of the
+# A data set that `--mode prepare` made, or a folder of pictures. Without one the landscapes of the
 # bundled model are rendered, on two cores in eight minutes.
 
 # %% tags=["parameters"]

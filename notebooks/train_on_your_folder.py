@@ -52,9 +52,8 @@ if importlib.util.find_spec("sdedit_jax") is None:
 # %% [markdown]
 # ## The pictures
 #
-# A folder, however deep, or anything else that `--source` takes, such as a data set of TFDS. In Colab upload a folder
-# on the left, or mount your Drive (`from google.colab import drive; drive.mount("/content/drive")`) and give its path;
-# a `RUN` on the Drive also outlives the session.
+# A folder of pictures, however deep. In Colab upload it on the left, or mount your Drive (`from google.colab import
+# drive; drive.mount("/content/drive")`) and give its path; a `RUN` on the Drive also outlives the session.
 
 # %% tags=["parameters"]
 import os
@@ -108,7 +107,8 @@ for picture in sorted(Path(RUN).rglob("*.png"))[-3:]:
 # one as `--guide`.
 
 # %%
-# !sdedit --mode strokes --source "{PICTURES}" --out guides
+photo = min(path for path in Path(PICTURES).rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"})
+# !sdedit --mode strokes --source "{photo}" --out guides
 guide = min(Path("guides").glob("*.png"))
 # !sdedit --config landscapes --workdir {RUN} --guide "{guide}" --out edits --num_steps {NUM_STEPS}
 display(Image.open(f"edits/{guide.stem}_sheet.png"))

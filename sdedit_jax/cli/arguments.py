@@ -64,7 +64,7 @@ _FLAGS = {
     for flag in (
         flags.DEFINE_string("out", None, "Folder of the results, 'out' if not given; prepare, convert: what to write."),
         flags.DEFINE_string(
-            "workdir", None, "Folder of a training run: train writes it, edit, sample and evaluate use its model."
+            "workdir", None, "Folder of a run: where train writes, and what edit, sample, sweep and evaluate use."
         ),
         flags.DEFINE_string(
             "guide", None, "Picture, [mask, image] .pth file, or folder, to edit. X_mask.png beside X.png is its mask."

@@ -54,7 +54,7 @@ def keep_compiled() -> None:
 def spread_over_cores() -> None:
     """Makes each core of the CPU a device of its own, among which `pmap_batch` shares a batch.
 
-    One program on all cores leaves them waiting for each other after every layer; as devices two cores make 1.5 times
+    One program on all cores leaves them waiting for each other after every layer; as devices two cores make 1.6 times
     as many pictures. Without effect where JAX has started or was told a number, and on the devices of accelerators.
     """
     import jax

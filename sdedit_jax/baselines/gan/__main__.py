@@ -1,7 +1,7 @@
 """Trains a GAN on 64 x 64 pictures, then its encoder, and writes both into one file; training goes on where it was.
 
 python -m sdedit_jax.baselines.gan --data_dir DIR --workdir runs/landscapes_gan --num_steps 30000
-python -m sdedit_jax.baselines.gan --stage encoder --data_dir DIR --workdir runs/landscapes_gan --num_steps 10000
+python -m sdedit_jax.baselines.gan --stage encoder --data_dir DIR --workdir runs/landscapes_gan --num_steps 9000
 python -m sdedit_jax.baselines.gan --stage export --workdir runs/landscapes_gan --out landscapes_gan.safetensors
 """
 
