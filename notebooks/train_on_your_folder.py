@@ -77,12 +77,14 @@ NUM_STEPS = 2 if FAST else 50
 # ## Training
 #
 # `--init_from` starts from a trained model, which needs far less than starting from nothing. The command
-# may be interrupted and given again: it goes on from its newest checkpoint. `--dry_run` says what it will take.
+# may be interrupted and given again: it goes on from its newest checkpoint. The learning rate is a quarter of that from
+# nothing, and Muon is left out, so that the model keeps what it knows. `--dry_run` says what it will take.
 
 # %%
 often = max(1, NUM_TRAINING_STEPS // 10)
 training = (
     f"--config landscapes --mode train --config.data.source=prepared --workdir {RUN} --init_from {MODEL} "
+    "--config.training.learning_rate=2e-4 --config.training.muon_learning_rate=0 "
     f"--config.training.num_steps={NUM_TRAINING_STEPS} --config.training.batch_size={BATCH_SIZE} "
     f"--config.training.checkpoint_every={often} --config.training.sample_every={NUM_TRAINING_STEPS} "
     f"--config.sampling.num_steps={NUM_STEPS} --config.editing.num_steps={NUM_STEPS}"
