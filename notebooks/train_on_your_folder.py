@@ -109,7 +109,8 @@ for picture in sorted(Path(RUN).rglob("*.png"))[-3:]:
 # one as `--guide`.
 
 # %%
-photo = min(path for path in Path(PICTURES).rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"})
+photos = (path for path in Path(PICTURES).rglob("[!.]*") if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"})
+photo = min(photos)
 # !sdedit --mode strokes --source "{photo}" --out guides
 guide = min(Path("guides").glob("*.png"))
 # !sdedit --config landscapes --workdir {RUN} --guide "{guide}" --out edits --num_steps {NUM_STEPS}
